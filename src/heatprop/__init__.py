@@ -1,7 +1,34 @@
 """Memory for per-frame heatmap detectors: CenterNet Heatmap Propagation (ECCV 2020)."""
 
+from heatprop import adapters
+from heatprop.boxes import decode_boxes, nms, pairwise_iou
+from heatprop.detector import VideoDetector
+from heatprop.equations import balance, balance_size, extend_length, extend_score, extend_size, temporal_average
+from heatprop.output import PropagatorOutput
+from heatprop.peaks import find_peaks, top_k, window_maximum
+from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
 
 __version__ = "0.1.0"
 
-__all__ = ["Detections", "HeadMaps", "Tracklets"]
+__all__ = [
+    "Detections",
+    "HeadMaps",
+    "HeatmapPropagator",
+    "PropagatorOutput",
+    "Tracklets",
+    "VideoDetector",
+    "adapters",
+    "balance",
+    "balance_size",
+    "decode_boxes",
+    "extend_length",
+    "extend_score",
+    "extend_size",
+    "find_peaks",
+    "nms",
+    "pairwise_iou",
+    "temporal_average",
+    "top_k",
+    "window_maximum",
+]

@@ -1,0 +1,159 @@
+"""Boxes from cells (Eq. 1), their overlap, and non-maximum suppression with static shapes."""
+
+import torch
+from torch import Tensor
+from torch._higher_order_ops import while_loop
+
+
+def decode_boxes(cells: Tensor, offset: Tensor, size: Tensor, *, stride: float = 4) -> Tensor:
+    r"""Turn peaks into boxes.
+
+    $$R \cdot (x + \delta x - w/2,\; y + \delta y - h/2,\; x + \delta x + w/2,\; y + \delta y + h/2) \tag{1}$$
+
+    Args:
+        cells: Peak positions ``(x, y)``, shape ``(..., 2)``, in cells.
+        offset: Sub-cell offsets ``(dx, dy)``, shape ``(..., 2)``, in cells.
+        size: Box sizes ``(w, h)``, shape ``(..., 2)``, in cells.
+        stride: $R$, pixels per cell.
+
+    Returns:
+        Boxes ``(x1, y1, x2, y2)``, shape ``(..., 4)``, in pixels of the network input, not clipped.
+
+    Example:
+        >>> import torch
+        >>> decode_boxes(torch.tensor([10, 20]), torch.tensor([0.5, 0.5]), torch.tensor([3.0, 5.0]))
+        tensor([36., 72., 48., 92.])
+    """
+    center = cells + offset
+    return torch.cat([center - size / 2, center + size / 2], dim=-1) * stride
+
+
+def pairwise_iou(boxes: Tensor) -> Tensor:
+    """Divide the common area of each two boxes by the area of their union.
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``; areas are computed in ``float32`` at least.
+
+    Returns:
+        Shape ``(B, K, K)``; NaN where the union is 0.
+    """
+    wide = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
+    x1, y1, x2, y2 = wide.unbind(-1)  # (B, K)
+    area = (x2 - x1) * (y2 - y1)
+    width = _common(x1, x2)
+    height = _common(y1, y2)
+    inter = width * height  # (B, K, K)
+    return (inter / (area.unsqueeze(2) + area.unsqueeze(1) - inter)).to(boxes.dtype)
+
+
+def nms(
+    boxes: Tensor, scores: Tensor, labels: Tensor, valid: Tensor | None = None, *, iou_threshold: float = 0.3
+) -> Tensor:
+    """Drop each box that overlaps a kept box of its class with a higher score by more than the threshold.
+
+    Equal scores: the earlier place wins. Boxes of no area (a union of 0) are kept. It gives what
+    ``torchvision.ops.nms`` gives class by class on ``float64`` boxes.
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
+        scores: Shape ``(B, K)``.
+        labels: Class index, shape ``(B, K)``.
+        valid: Which places take part, shape ``(B, K)``, ``bool``; all when ``None``.
+        iou_threshold: Largest overlap that is let through, in [0, 1].
+
+    Returns:
+        Which boxes are kept, shape ``(B, K)``, ``bool``.
+
+    Example:
+        >>> import torch
+        >>> boxes = torch.tensor([[[0.0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10]]])
+        >>> nms(boxes, torch.tensor([[0.9, 0.8, 0.7]]), torch.tensor([[0, 0, 1]]))
+        tensor([[ True, False,  True]])
+    """
+    if valid is None:
+        valid = torch.ones_like(scores, dtype=torch.bool)
+    place = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
+    better = outranks(scores, place)
+    overlaps = better & (labels.unsqueeze(2) == labels.unsqueeze(1)) & (pairwise_iou(boxes) > iou_threshold)
+    return suppress(overlaps, valid)
+
+
+def outranks(scores: Tensor, tie: Tensor) -> Tensor:
+    """Tell for each two places whether the first comes before the second: higher score, then lower tie value.
+
+    Args:
+        scores: Shape ``(B, K)``.
+        tie: What decides among equal scores, shape ``(B, K)``, all different where scores are equal.
+
+    Returns:
+        Shape ``(B, K, K)``, ``bool``: entry ``[b, i, j]`` is whether i comes before j.
+    """
+    one, other = scores.unsqueeze(2), scores.unsqueeze(1)
+    return (one > other) | ((one == other) & (tie.unsqueeze(2) < tie.unsqueeze(1)))
+
+
+def suppress(overlaps: Tensor, valid: Tensor) -> Tensor:
+    """Keep each valid box that no kept box suppresses: the one fixed point of that rule.
+
+    No single form is fast everywhere (DESIGN section 5): a loop that stops early needs to wait for the
+    device, which is free on the CPU and forbidden elsewhere; a compiled graph holds the loop itself.
+
+    Args:
+        overlaps: Entry ``[b, i, j]``: i is better than j and suppresses it if kept, shape ``(B, K, K)``, ``bool``.
+        valid: Which places take part, shape ``(B, K)``, ``bool``.
+
+    Returns:
+        Which are kept, shape ``(B, K)``, ``bool``.
+    """
+    if torch.compiler.is_compiling():
+        return suppress_while(overlaps, valid)
+    if valid.device.type == "cpu" and type(valid) is Tensor:  # a fake tensor has no values to stop early by
+        return suppress_eager(overlaps, valid)
+    return suppress_unrolled(overlaps, valid)
+
+
+def suppress_eager(overlaps: Tensor, valid: Tensor) -> Tensor:
+    """`suppress` that stops at the first round that changes nothing; waits for the device."""
+    matrix, start = _as_numbers(overlaps, valid)
+    keep, previous = start, torch.zeros_like(start)
+    while not torch.equal(keep, previous):
+        keep, previous = _round(matrix, start, keep), keep
+    return keep.squeeze(1) > 0
+
+
+def suppress_unrolled(overlaps: Tensor, valid: Tensor) -> Tensor:
+    """`suppress` in K rounds, as many as the longest possible chain needs; never waits."""
+    matrix, start = _as_numbers(overlaps, valid)
+    keep = start
+    for _ in range(start.shape[2]):
+        keep = _round(matrix, start, keep)
+    return keep.squeeze(1) > 0
+
+
+def suppress_while(overlaps: Tensor, valid: Tensor) -> Tensor:
+    """`suppress` as a loop inside the graph, for compilers and exporters."""
+    matrix, start = _as_numbers(overlaps, valid)
+
+    def changed(keep: Tensor, previous: Tensor) -> Tensor:
+        return (keep != previous).any()
+
+    def body(keep: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        return _round(matrix, start, keep), keep.clone()
+
+    keep: Tensor = while_loop(changed, body, (start, torch.zeros_like(start) - 1))[0]  # type: ignore[no-untyped-call] # torch leaves it untyped
+    return keep.squeeze(1) > 0
+
+
+def _common(low: Tensor, high: Tensor) -> Tensor:
+    """Length that each two intervals share, (B, K) -> (B, K, K)."""
+    start = torch.maximum(low.unsqueeze(2), low.unsqueeze(1))
+    return (torch.minimum(high.unsqueeze(2), high.unsqueeze(1)) - start).clamp_(min=0)
+
+
+def _as_numbers(overlaps: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    return overlaps.to(torch.float32), valid.to(torch.float32).unsqueeze(1)  # (B, K, K), (B, 1, K)
+
+
+def _round(matrix: Tensor, start: Tensor, keep: Tensor) -> Tensor:
+    """Count the kept boxes that suppress each one; 0 leaves what it was, 1 or more leaves 0."""
+    return (start - keep @ matrix).relu()

@@ -1,0 +1,120 @@
+"""Checks at the public edge: shapes, types, devices and numbers, never the values of a tensor."""
+
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor
+
+from heatprop.structures import HeadMaps
+
+
+def check_number(name: str, value: float, *, low: float, high: float = math.inf) -> None:
+    """Require a real number in [low, high]; NaN and booleans are none.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not low <= value <= high:
+        reach = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+        raise ValueError(f"{name} must be {reach}, got {value!r}")
+
+
+def check_count(name: str, value: int, *, low: int) -> None:
+    """Require a whole number of at least ``low``.
+
+    Raises:
+        TypeError: If it is no whole number.
+        ValueError: If it is too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")
+
+
+def check_maps(maps: HeadMaps) -> None:
+    """Require maps of one frame that fit together.
+
+    Raises:
+        TypeError: If one is no floating tensor (extras may hold whole numbers).
+        ValueError: If shapes or devices do not fit.
+    """
+    heatmap, offset, size, extras = maps
+    _check_tensor("heatmap", heatmap, floating=True)
+    if heatmap.dim() != 4 or 0 in heatmap.shape:
+        hint = (
+            "add the batch dimension with heatmap[None]" if heatmap.dim() == 3 else "permute channels-last maps first"
+        )
+        raise ValueError(f"heatmap must have shape (B, C, H, W), got {tuple(heatmap.shape)}; {hint}")
+    for name, field, meaning in (("offset", offset, "(dx, dy)"), ("size", size, "(w, h)")):
+        if field is not None:
+            _check_tensor(name, field, floating=True)
+            if field.dim() == 4 and field.shape[1] != 2:
+                raise ValueError(f"{name} has {field.shape[1]} channels, expected 2 {meaning}")
+            _check_beside(name, field, heatmap, channels="2")
+    if extras is not None and not isinstance(extras, Mapping):
+        raise TypeError(f"extras must be a dict {{name: (B, D, H, W)}}, got {type(extras).__name__}")
+    for name, field in (extras or {}).items():
+        _check_tensor(f"extras[{name!r}]", field, floating=False)
+        _check_beside(f"extras[{name!r}]", field, heatmap, channels="D")
+
+
+def check_chunk(maps: HeadMaps) -> None:
+    """Require maps of T frames, ``(B, T, ...)``; what holds for each frame is left to `check_maps`.
+
+    Raises:
+        TypeError: If one is no tensor.
+        ValueError: If one has no T frames.
+    """
+    _check_tensor("heatmap", maps.heatmap, floating=True)
+    leading = tuple(maps.heatmap.shape[:2])
+    if maps.heatmap.dim() != 5 or 0 in leading:
+        came = tuple(maps.heatmap.shape)
+        raise ValueError(f"heatmap must have shape (B, T, C, H, W) with T >= 1, got {came}; use forward for one frame")
+    beside = {"offset": maps.offset, "size": maps.size, **(maps.extras or {})}
+    for name, field in beside.items():
+        if field is not None:
+            _check_tensor(name, field, floating=False)
+            if field.dim() != 5 or tuple(field.shape[:2]) != leading:
+                raise ValueError(
+                    f"{name} must have shape (B, T, D, H, W) with (B, T) = {leading}, got {tuple(field.shape)}"
+                )
+
+
+def check_reset(reset: Tensor | None, shape: tuple[int, ...], device: torch.device) -> None:
+    """Require a mask of the streams that start anew.
+
+    Raises:
+        TypeError: If it is no boolean tensor.
+        ValueError: If shape or device do not fit.
+    """
+    if reset is None:
+        return
+    if not isinstance(reset, Tensor) or reset.dtype != torch.bool:
+        came = reset.dtype if isinstance(reset, Tensor) else type(reset).__name__
+        raise TypeError(f"reset must be a bool tensor, one flag per stream, got {came}")
+    if reset.shape != shape:
+        raise ValueError(f"reset must have shape {tuple(shape)}, one flag per stream, got {tuple(reset.shape)}")
+    if reset.device != device:
+        raise ValueError(f"reset is on {reset.device}, heatmap on {device}; move them to one device")
+
+
+def _check_tensor(name: str, value: object, *, floating: bool) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if floating and not value.is_floating_point():
+        raise TypeError(f"{name} must hold floating point numbers, got {value.dtype}; cast it with .float()")
+
+
+def _check_beside(name: str, field: Tensor, heatmap: Tensor, *, channels: str) -> None:
+    B, _, H, W = heatmap.shape
+    if field.dim() != 4 or (field.shape[0], *field.shape[2:]) != (B, H, W):
+        wanted = f"(B, {channels}, H, W) = ({B}, {channels}, {H}, {W})"
+        raise ValueError(f"{name} must have shape {wanted} to go with the heatmap, got {tuple(field.shape)}")
+    if field.device != heatmap.device:
+        raise ValueError(f"{name} is on {field.device}, heatmap on {heatmap.device}; move them to one device")

@@ -1,0 +1,83 @@
+"""What the propagator returns for a frame, with the dense view of Eq. 7 on demand."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from heatprop.equations import balance_size, extend_score, extend_size
+from heatprop.structures import Detections, Tracklets
+
+
+class PropagatorOutput(NamedTuple):
+    """The balanced maps and the detections of one frame; of T frames, every shape has ``T`` behind ``B``.
+
+    Attributes:
+        heatmap: Balanced scores (Eq. 6), shape ``(B, C, H, W)``, dtype of the network's heatmap.
+        detections: The objects of the frame, ``(B, K)``.
+        prior: The tracklets of the last frame, ``(B, K)``; none is valid on the first frame.
+        network_heatmap: The network's scores as they came, shape ``(B, C, H, W)``.
+        network_size: The network's sizes as they came, shape ``(B, 2, H, W)``, in cells; ``None`` for points.
+        radius: $P$, in cells.
+    """
+
+    heatmap: Tensor
+    detections: Detections
+    prior: Tracklets
+    network_heatmap: Tensor
+    network_size: Tensor | None
+    radius: int
+
+    def size_map(self) -> Tensor:
+        """Compute the balanced box sizes of every cell and class (Eq. 7).
+
+        Returns:
+            Sizes ``(w, h)``, shape ``(B, C, 2, H, W)``, or ``(B, T, C, 2, H, W)`` after ``forward_chunk``, in cells.
+
+        Raises:
+            RuntimeError: If the frame was propagated without ``size`` (points have no size).
+        """
+        if self.network_size is None:
+            raise RuntimeError("size_map needs box sizes, but this frame had size=None (points); pass size")
+        leading, shape = self.heatmap.shape[:-3], self.heatmap.shape[-3:]
+        last = len(leading) - 1
+        dtype = self.detections.scores.dtype
+        prior = Tracklets(*(field.flatten(0, last) for field in self.prior))
+        heatmap = self.network_heatmap.flatten(0, last).to(dtype)
+        size = self.network_size.flatten(0, last).to(dtype)
+        prior_score = extend_score(prior, shape, radius=self.radius)
+        prior_size = extend_size(prior, shape, radius=self.radius)
+        balanced = balance_size(heatmap, size, prior_score, prior_size)
+        # a score that is not finite counts as score 0 and size 0, so only the past speaks there
+        return torch.where(heatmap.isfinite().unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
+
+
+def stack_outputs(
+    outputs: list[PropagatorOutput], network_heatmap: Tensor, network_size: Tensor | None
+) -> PropagatorOutput:
+    """Put the outputs of T frames together, every shape with ``T`` behind ``B``.
+
+    Args:
+        outputs: One output per frame.
+        network_heatmap: The scores of all frames as they came, shape ``(B, T, C, H, W)``.
+        network_size: The sizes of all frames as they came, shape ``(B, T, 2, H, W)``, or ``None``.
+
+    Returns:
+        One output.
+    """
+    detections = [output.detections for output in outputs]
+    fields = {name: _stack(detections, name) for name in Detections._fields if name != "extras"}
+    extras = {name: torch.stack([one.extras[name] for one in detections], dim=1) for name in detections[0].extras}
+    return PropagatorOutput(
+        heatmap=_stack(outputs, "heatmap"),
+        detections=Detections(**fields, extras=extras),
+        prior=Tracklets(*(_stack([output.prior for output in outputs], name) for name in Tracklets._fields)),
+        network_heatmap=network_heatmap,
+        network_size=network_size,
+        radius=outputs[0].radius,
+    )
+
+
+def _stack(rows: Sequence[tuple[Any, ...]], name: str) -> Tensor:
+    return torch.stack([getattr(row, name) for row in rows], dim=1)

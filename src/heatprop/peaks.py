@@ -1,0 +1,92 @@
+"""Local maxima of a heatmap and the K best of them, exactly and with static shapes."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name that PyTorch's own documentation uses)
+from torch import Tensor
+
+
+def window_maximum(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
+    """Take the maximum of the square window around each cell, clipped at the border.
+
+    Equals ``max_pool2d`` on scores in [0, 1]: outside the map lie zeros. The running maximum doubles its
+    width at each step, along rows, then along columns, so its cost grows with the logarithm of the window.
+
+    Args:
+        heatmap: Scores, shape ``(B, C, H, W)``, at least 0.
+        kernel: Side of the window, odd, in cells.
+
+    Returns:
+        Maxima of the same shape and dtype.
+
+    Raises:
+        ValueError: If ``kernel`` is not an odd number of at least 1.
+
+    Example:
+        >>> import torch
+        >>> window_maximum(torch.tensor([[[[0.1, 0.9, 0.2, 0.3]]]]))
+        tensor([[[[0.9000, 0.9000, 0.9000, 0.3000]]]])
+    """
+    if kernel < 1 or kernel % 2 == 0:
+        raise ValueError(f"kernel must be an odd number of at least 1, got {kernel}")
+    padded = F.pad(heatmap, (kernel // 2,) * 4)
+    return _running_maximum(_running_maximum(padded, kernel, dim=-1), kernel, dim=-2)
+
+
+def find_peaks(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
+    """Keep the scores of the local maxima: at least every value of their window, and above 0 (Sec. 3.1).
+
+    Of a plateau every cell is a peak. No gradient flows: which cells are peaks is a choice.
+
+    Args:
+        heatmap: Scores, shape ``(B, C, H, W)``, at least 0, finite.
+        kernel: Side of the window, odd, in cells; 3 in CenterNet, ``2 * radius + 1`` in the paper (Sec. 4.1).
+
+    Returns:
+        The score at peaks, else 0; same shape and dtype.
+
+    Raises:
+        ValueError: If ``kernel`` is not an odd number of at least 1.
+
+    Example:
+        >>> import torch
+        >>> find_peaks(torch.tensor([[[[0.1, 0.9, 0.2, 0.3]]]]))
+        tensor([[[[0.0000, 0.9000, 0.0000, 0.3000]]]])
+    """
+    heatmap = heatmap.detach()
+    is_peak = torch.ge(heatmap, window_maximum(heatmap, kernel=kernel), out=torch.empty_like(heatmap))
+    return is_peak.mul_(heatmap)
+
+
+def top_k(peaks: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Take the K highest scores of each stream over all classes.
+
+    The K best cells lie in the K best rows, so whole rows are sorted out first. Which of several equal
+    scores fills the last place, and the order among equals, is not specified.
+
+    Args:
+        peaks: Scores, shape ``(B, C, H, W)``.
+        k: Number of places, at least 1; above the number of cells the rest is padded.
+
+    Returns:
+        Scores by falling value, shape ``(B, K)``, padded with 0, and their flat index
+        ``(label * H + y) * W + x``, shape ``(B, K)``, ``int64``.
+    """
+    rows = peaks.flatten(1, 2)  # (B, C * H, W)
+    W = rows.shape[2]
+    row = rows.amax(2).topk(min(k, rows.shape[1]), dim=1).indices  # (B, R)
+    best = rows.gather(1, row.unsqueeze(2).expand(-1, -1, W)).flatten(1)  # (B, R * W)
+    scores, place = best.topk(min(k, best.shape[1]), dim=1)
+    index = row.gather(1, place // W) * W + place % W
+    missing = k - scores.shape[1]
+    return F.pad(scores, (0, missing)), F.pad(index, (0, missing))
+
+
+def _running_maximum(padded: Tensor, window: int, dim: int) -> Tensor:
+    """Maximum of every run of ``window`` cells along a dimension, which gets ``window - 1`` shorter."""
+    width = 1
+    while width < window:
+        step = min(width, window - width)
+        length = padded.shape[dim] - step
+        padded = torch.maximum(padded.narrow(dim, 0, length), padded.narrow(dim, step, length))
+        width += step
+    return padded

@@ -1,0 +1,157 @@
+"""Equations 2 to 7 on the cells that they change, at most K * (2P + 1)^2: what runs in each frame.
+
+`heatprop.equations` writes the same on dense maps.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from heatprop.equations import length_weight
+from heatprop.peaks import find_peaks
+from heatprop.structures import Tracklets
+
+
+class Squares(NamedTuple):
+    r"""The squares around the tracklets (Eqs. 2-4) and who wins where they overlap.
+
+    Attributes:
+        cells: Flat index ``(label * H + y) * W + x`` of every cell of every square, shape ``(B, M)``, ``int64``,
+            ``M = K * (2P + 1)^2``; a cell stands there once for each square that it lies in.
+        centers: Flat index of each tracklet's own cell, shape ``(B, K)``, ``int64``.
+        order: Tracklets by rank: falling score, the earlier of equals, shape ``(B, K)``, ``int64``.
+        rank_map: Best rank that reaches each cell, K where none does, shape ``(B, C * H * W)``, ``int32``.
+        weight: $\alpha w$ of each tracklet, shape ``(B, K)``, in [0, 1]: Eqs. 5 and 6 are
+            $\tilde Y = \hat Y + \alpha w (h - \hat Y)$.
+    """
+
+    cells: Tensor
+    centers: Tensor
+    order: Tensor
+    rank_map: Tensor
+    weight: Tensor
+
+
+class Inheritance(NamedTuple):
+    """What N cells inherit from the tracklets that win them.
+
+    Attributes:
+        found: Whether the cell lies in a square, shape ``(B, N)``, ``bool``.
+        owner: Index of the winning tracklet, shape ``(B, N)``, ``int64``; arbitrary where not found.
+        score: Propagated score $h$, shape ``(B, N)``; arbitrary where not found.
+        weight: Its weight against the network's score, shape ``(B, N)``, in [0, 1]; 0 where not found.
+    """
+
+    found: Tensor
+    owner: Tensor
+    score: Tensor
+    weight: Tensor
+
+
+def cast_squares(tracklets: Tracklets, shape: tuple[int, ...], *, radius: int, alpha: float, beta: float) -> Squares:
+    """List the cells of each tracklet's square, rank the tracklets (Eq. 2) and weigh them (Eqs. 5 and 6).
+
+    Squares are clipped at the border. A tracklet that is not valid or whose score is 0 casts none.
+
+    Args:
+        tracklets: Detections of the last frame, ``(B, K)`` each.
+        shape: ``(C, H, W)`` of the heatmap.
+        radius: $P$, at least 0, in cells.
+        alpha: Share of the average, in [0, 1].
+        beta: Trust in long tracklets, 0 to infinity.
+
+    Returns:
+        The squares.
+    """
+    C, H, W = shape
+    casts = tracklets.valid & (tracklets.score > 0)
+    order = torch.where(casts, tracklets.score, 0).argsort(dim=1, descending=True, stable=True)
+    B, K = order.shape
+    place = torch.arange(K, device=order.device).expand(B, K)
+    rank = torch.empty_like(order).scatter_(1, order, place)
+    rank = torch.where(casts, rank, K).to(torch.int32)
+    reach = torch.arange(-radius, radius + 1, device=order.device)
+    x = (tracklets.x.unsqueeze(2) + reach).clamp_(0, W - 1)  # (B, K, 2P + 1); a cell twice is harmless
+    y = (tracklets.y.unsqueeze(2) + reach).clamp_(0, H - 1)
+    row = tracklets.label.unsqueeze(2) * H + y
+    cells = (row.unsqueeze(3) * W + x.unsqueeze(2)).flatten(1)  # (B, M)
+    ranks = rank.unsqueeze(2).expand(B, K, len(reach) ** 2).reshape(cells.shape)
+    rank_map = ranks.new_full((B, C * H * W), K).scatter_reduce_(1, cells, ranks, "amin")
+    centers = (tracklets.label * H + tracklets.y) * W + tracklets.x
+    weight = alpha * length_weight(tracklets.length, beta=beta, dtype=tracklets.score.dtype)
+    return Squares(cells, centers, order, rank_map, weight)
+
+
+def inherit(tracklets: Tracklets, squares: Squares, cells: Tensor) -> Inheritance:
+    """Look up what the squares say of some cells (Eqs. 2 and 3).
+
+    Args:
+        tracklets: The tracklets that cast the squares, ``(B, K)`` each.
+        squares: Their squares.
+        cells: Flat index of the cells asked for, shape ``(B, N)``, ``int64``.
+
+    Returns:
+        Shape ``(B, N)`` each.
+    """
+    K = squares.order.shape[1]
+    rank = squares.rank_map.gather(1, cells)
+    found = rank < K
+    owner = squares.order.gather(1, rank.clamp(max=K - 1).long())
+    weight = torch.where(found, squares.weight.gather(1, owner), 0)
+    return Inheritance(found, owner, tracklets.score.gather(1, owner), weight)
+
+
+def balance_heatmap(heatmap: Tensor, squares: Squares, inherited: Inheritance) -> Tensor:
+    """Balance the cells of the squares (Eqs. 5 and 6) and keep every other cell bit for bit.
+
+    Args:
+        heatmap: The network's scores, shape ``(B, C, H, W)``, in [0, 1]; where not finite they count as 0.
+        squares: The squares of the tracklets.
+        inherited: What the cells of the squares inherit.
+
+    Returns:
+        Balanced scores, shape and dtype of ``heatmap``, finite.
+    """
+    balanced = torch.nan_to_num(heatmap.contiguous(), nan=0.0, posinf=0.0, neginf=0.0)
+    raw = heatmap.flatten(1).gather(1, squares.cells)
+    network = torch.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0).to(inherited.score.dtype)
+    values = (network + inherited.weight * (inherited.score - network)).to(heatmap.dtype)
+    if values.requires_grad:
+        values = torch.where(_first_of_each(squares), values, values.detach())
+    flat = balanced.view(heatmap.shape[0], -1)  # (B, C * H * W)
+    flat.scatter_(1, squares.cells, values)  # entries that share a cell all write its winner's value
+    return balanced
+
+
+def find_tracked_peaks(balanced: Tensor, squares: Squares, inherited: Inheritance, *, kernel: int) -> Tensor:
+    """Find the peaks of a balanced heatmap; on a plateau an object stays where it was.
+
+    A cell of a square whose value equals that at the winning tracklet's own cell is no peak, unless it is
+    that cell: a blank frame would turn every cell of the square into a peak.
+
+    Args:
+        balanced: Balanced scores, shape ``(B, C, H, W)``, in [0, 1].
+        squares: The squares of the tracklets.
+        inherited: What the cells of the squares inherit.
+        kernel: Side of the peak window, odd, in cells.
+
+    Returns:
+        The score at peaks, else 0; shape and dtype of ``balanced``.
+    """
+    peaks = find_peaks(balanced, kernel=kernel)
+    flat = balanced.detach().flatten(1)
+    center = squares.centers.gather(1, inherited.owner)  # (B, M)
+    level = flat.gather(1, squares.centers).gather(1, inherited.owner)
+    echo = inherited.found & (flat.gather(1, squares.cells) == level) & (squares.cells != center)
+    found = peaks.view(flat.shape)
+    found.scatter_(1, squares.cells, found.gather(1, squares.cells).masked_fill_(echo, 0))
+    return peaks
+
+
+def _first_of_each(squares: Squares) -> Tensor:
+    """Mark one entry of each cell, (B, M), so that a gradient reaches a cell's winner once."""
+    place = torch.arange(squares.cells.shape[1], device=squares.cells.device).expand_as(squares.cells)
+    first = torch.zeros_like(squares.rank_map, dtype=torch.int64)
+    first = first.scatter_reduce_(1, squares.cells, place, "amin", include_self=False)
+    return first.gather(1, squares.cells) == place

@@ -1,0 +1,113 @@
+"""The state between two frames: made empty, checked against the next frame, forgotten per stream."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from heatprop.structures import Tracklets
+
+
+def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None, dtype: torch.dtype) -> Tracklets:
+    """Make tracklets of which none is valid.
+
+    Args:
+        batch: B, number of streams.
+        count: K, places per stream.
+        device: Where they live.
+        dtype: Of scores and sizes.
+
+    Returns:
+        Tracklets, shape ``(B, K)``.
+    """
+
+    def zeros(*shape: int, dtype: torch.dtype) -> Tensor:
+        return torch.zeros(batch, *shape, dtype=dtype, device=device)
+
+    return Tracklets(
+        label=zeros(count, dtype=torch.int64),
+        x=zeros(count, dtype=torch.int64),
+        y=zeros(count, dtype=torch.int64),
+        score=zeros(count, dtype=dtype),
+        length=zeros(count, dtype=torch.int32),
+        size=zeros(count, 2, dtype=dtype),
+        track_id=zeros(count, dtype=torch.int64) - 1,
+        valid=zeros(count, dtype=torch.bool),
+        next_id=zeros(dtype=torch.int64),
+    )
+
+
+def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int) -> Tracklets:
+    """Check that tracklets go with the next heatmap and bring them to its precision.
+
+    Args:
+        tracklets: Detections of the last frame, ``(B, K)`` each.
+        heatmap: The next scores, shape ``(B, C, H, W)``.
+        count: K, places per stream that are expected.
+
+    Returns:
+        The tracklets, scores and sizes in the heatmap's dtype, ``float32`` at least.
+
+    Raises:
+        TypeError: If they are no `Tracklets`.
+        ValueError: If batch, K or device differ.
+    """
+    if not isinstance(tracklets, Tracklets):
+        raise TypeError(f"state must be Tracklets or None, got {type(tracklets).__name__}")
+    B, K = tracklets.valid.shape
+    if count != K:
+        raise ValueError(f"state holds {K} tracklets per stream, top_k is {count}; call reset() or set top_k={K}")
+    if len(heatmap) != B:
+        raise ValueError(f"heatmap has {len(heatmap)} streams, the state {B}. Call reset() before another batch")
+    if heatmap.device != tracklets.valid.device:
+        raise ValueError(
+            f"heatmap is on {heatmap.device}, the state on {tracklets.valid.device}; "
+            "move the module with .to() or call reset()"
+        )
+    dtype = torch.promote_types(heatmap.dtype, torch.float32)
+    return tracklets._replace(score=tracklets.score.to(dtype), size=tracklets.size.to(dtype))
+
+
+def forget(tracklets: Tracklets, streams: Tensor) -> Tracklets:
+    """Drop the tracklets of some streams and start their identities from 0.
+
+    Args:
+        tracklets: Detections of the last frame, ``(B, K)`` each.
+        streams: Mask of the streams, shape ``(B,)``, ``bool``.
+
+    Returns:
+        New tracklets; the arguments keep theirs.
+    """
+    return tracklets._replace(
+        valid=tracklets.valid & ~streams.unsqueeze(1), next_id=torch.where(streams, 0, tracklets.next_id)
+    )
+
+
+def stream_mask(streams: int | Sequence[int] | Tensor, batch: int, device: torch.device) -> Tensor:
+    """Turn an index, a list of them, or a mask into a mask of shape ``(B,)``.
+
+    Args:
+        streams: An index, a list or tensor of them, or a mask, ``bool``.
+        batch: B, number of streams.
+        device: Where the mask is needed.
+
+    Returns:
+        Shape ``(B,)``, ``bool``.
+
+    Raises:
+        ValueError: If there is no such stream, or the mask has another length.
+        TypeError: If it is none of these.
+    """
+    chosen = torch.as_tensor(streams)
+    if chosen.dtype == torch.bool:
+        if chosen.shape != (batch,):
+            raise ValueError(f"a mask of streams must have shape ({batch},), got {tuple(chosen.shape)}")
+        return chosen.to(device)
+    if chosen.numel() and (chosen.is_floating_point() or chosen.is_complex()):
+        raise TypeError(f"streams must be an index, a list of them, or a bool mask, got {chosen.dtype}")
+    for index in chosen.flatten().tolist():
+        if not -batch <= index < batch:
+            raise ValueError(f"streams must be between 0 and {batch - 1}, got {index}")
+    mask = torch.zeros(batch, dtype=torch.bool)
+    mask[chosen.long()] = True
+    return mask.to(device)
