@@ -44,7 +44,7 @@ def centernet(raw: Any) -> HeadMaps:
         TypeError: If ``raw`` is no dict of tensors, nor a list of such.
         ValueError: If a head is missing, or its shape is not the one above.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from heatprop import adapters
         >>> heads = {"hm": torch.zeros(1, 80, 8, 8), "wh": torch.ones(1, 2, 8, 8)}
@@ -156,7 +156,7 @@ def ltrb(
     Raises:
         ValueError: If ``unit`` is another word, or ``stride`` is not above 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from heatprop import adapters
         >>> heatmap, distances = torch.zeros(1, 80, 8, 8), torch.tensor([8.0, 4, 16, 4]).view(1, 4, 1, 1)

@@ -158,6 +158,8 @@ def pack_detections(
     x, y = found.cells.unbind(2)
     score = found.scores if carry == "balanced" else found.network_scores
     tracklets = Tracklets(found.labels, x, y, score, found.ages, found.sizes, track_ids, valid, next_id)
+    # copies: whoever edits the detections in place leaves the memory alone
+    tracklets = Tracklets(*(field.clone(memory_format=torch.contiguous_format) for field in tracklets))
     detections = Detections(
         boxes=found.boxes,
         scores=found.scores,

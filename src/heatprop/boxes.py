@@ -19,7 +19,7 @@ def decode_boxes(cells: Tensor, offset: Tensor, size: Tensor, *, stride: float =
     Returns:
         Boxes ``(x1, y1, x2, y2)``, shape ``(..., 4)``, in pixels of the network input, not clipped.
 
-    Example:
+    Examples:
         >>> import torch
         >>> decode_boxes(torch.tensor([10, 20]), torch.tensor([0.5, 0.5]), torch.tensor([3.0, 5.0]))
         tensor([36., 72., 48., 92.])
@@ -37,12 +37,12 @@ def pairwise_iou(boxes: Tensor) -> Tensor:
     Returns:
         Shape ``(B, K, K)``; NaN where the union is 0.
     """
-    wide = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
-    x1, y1, x2, y2 = wide.unbind(-1)  # (B, K)
-    area = (x2 - x1) * (y2 - y1)
-    width = _common(x1, x2)
-    height = _common(y1, y2)
-    inter = width * height  # (B, K, K)
+    wide = boxes.to(torch.promote_types(boxes.dtype, torch.float32)).transpose(1, 2)  # (B, 4, K)
+    low, high = wide[:, :2], wide[:, 2:]
+    area = (high - low).prod(1)  # (B, K)
+    start = torch.maximum(low.unsqueeze(3), low.unsqueeze(2))  # (B, 2, K, K)
+    side = (torch.minimum(high.unsqueeze(3), high.unsqueeze(2)) - start).clamp_(min=0)
+    inter = side[:, 0] * side[:, 1]  # (B, K, K)
     return (inter / (area.unsqueeze(2) + area.unsqueeze(1) - inter)).to(boxes.dtype)
 
 
@@ -64,7 +64,7 @@ def nms(
     Returns:
         Which boxes are kept, shape ``(B, K)``, ``bool``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> boxes = torch.tensor([[[0.0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10]]])
         >>> nms(boxes, torch.tensor([[0.9, 0.8, 0.7]]), torch.tensor([[0, 0, 1]]))
@@ -140,14 +140,8 @@ def suppress_while(overlaps: Tensor, valid: Tensor) -> Tensor:
     def body(keep: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
         return _round(matrix, start, keep), keep.clone()
 
-    keep: Tensor = while_loop(changed, body, (start, torch.zeros_like(start) - 1))[0]  # type: ignore[no-untyped-call] # torch leaves it untyped
+    keep: Tensor = while_loop(changed, body, (start.clone(), torch.zeros_like(start) - 1))[0]  # type: ignore[no-untyped-call]  # untyped in torch
     return keep.squeeze(1) > 0
-
-
-def _common(low: Tensor, high: Tensor) -> Tensor:
-    """Length that each two intervals share, (B, K) -> (B, K, K)."""
-    start = torch.maximum(low.unsqueeze(2), low.unsqueeze(1))
-    return (torch.minimum(high.unsqueeze(2), high.unsqueeze(1)) - start).clamp_(min=0)
 
 
 def _as_numbers(overlaps: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ class VideoDetector(nn.Module):
     Raises:
         TypeError: If ``detector`` or ``adapter`` cannot be called.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from heatprop import HeatmapPropagator, VideoDetector, adapters
         >>> def detector(frames):  # a bright pixel in every fourth row and column is an object of 12 x 8 pixels

@@ -4,6 +4,7 @@ For reading, plots and tests. `heatprop.propagation` computes the same on the fe
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name that PyTorch's own documentation uses)
@@ -28,7 +29,7 @@ def extend_score(tracklets: Tracklets, shape: tuple[int, ...], *, radius: int = 
     Returns:
         Propagated scores $h$, shape ``(B, C, H, W)``, in [0, 1].
 
-    Example:
+    Examples:
         >>> import torch
         >>> from heatprop import HeatmapPropagator, extend_score
         >>> propagator = HeatmapPropagator(top_k=1)
@@ -97,7 +98,7 @@ def temporal_average(heatmap: Tensor, score: Tensor, length: Tensor, *, beta: fl
     Raises:
         ValueError: If the three maps differ in shape.
 
-    Example:
+    Examples:
         A 20-frame track of score 0.9 meets a blurred frame of score 0.1 (Sec. 5.3):
 
         >>> import torch
@@ -144,7 +145,7 @@ def balance(heatmap: Tensor, average: Tensor, *, alpha: float = 0.98) -> Tensor:
     Raises:
         ValueError: If the two maps differ in shape.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from heatprop import balance
         >>> balance(torch.tensor(0.1), torch.tensor(0.9), alpha=0.5)
@@ -171,9 +172,9 @@ def balance_size(heatmap: Tensor, size: Tensor, prior_score: Tensor, prior_size:
         Balanced sizes, shape ``(B, C, 2, H, W)``, in cells.
 
     Raises:
-        ValueError: If the two score maps differ in shape.
+        ValueError: If the shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from heatprop import balance_size
         >>> score, prior_score = torch.full((1, 1, 1, 1), 0.1), torch.full((1, 1, 1, 1), 0.3)
@@ -182,6 +183,12 @@ def balance_size(heatmap: Tensor, size: Tensor, prior_score: Tensor, prior_size:
         tensor([5., 5.])
     """
     _check_same_shape(heatmap=heatmap, prior_score=prior_score)
+    B, C, H, W = heatmap.shape
+    if size.shape != (B, 2, H, W) or prior_size.shape != (B, C, 2, H, W):
+        raise ValueError(
+            f"size must have shape (B, 2, H, W) = {(B, 2, H, W)} and prior_size (B, C, 2, H, W), "
+            f"got {tuple(size.shape)} and {tuple(prior_size.shape)}"
+        )
     score, prior_score = heatmap.unsqueeze(2), prior_score.unsqueeze(2)  # (B, C, 1, H, W)
     size = size.unsqueeze(1)  # (B, 1, 2, H, W)
     inside = prior_score > 0
@@ -214,5 +221,10 @@ def _winner(tracklets: Tracklets, shape: tuple[int, ...], radius: int) -> Tensor
 
 def _check_same_shape(**maps: Tensor) -> None:
     if len({tensor.shape for tensor in maps.values()}) > 1:
-        shapes = " and ".join(str(tuple(tensor.shape)) for tensor in maps.values())
-        raise ValueError(f"{' and '.join(maps)} must share one shape (B, C, H, W), got {shapes}")
+        names, shapes = _list(maps), _list(str(tuple(tensor.shape)) for tensor in maps.values())
+        raise ValueError(f"{names} must share one shape (B, C, H, W), got {shapes}")
+
+
+def _list(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}"

@@ -43,7 +43,7 @@ class HeatmapPropagator(nn.Module):
         TypeError: If an option has the wrong type.
         ValueError: If an option is out of its range.
 
-    Example:
+    Examples:
         A face of score 0.9 is lost for one frame; the memory keeps it:
 
         >>> import torch
@@ -189,7 +189,7 @@ class HeatmapPropagator(nn.Module):
         For exports, functional code and gradients through time: the state is not detached.
 
         Args:
-            state: What the last call returned, or ``None`` before the first frame.
+            state: What the last call returned for maps of this shape, or ``None`` before the first frame.
             heatmap: As in `forward`.
             offset: As in `forward`.
             size: As in `forward`.
@@ -226,7 +226,7 @@ class HeatmapPropagator(nn.Module):
 
     @property
     def state(self) -> Tracklets | None:
-        """The tracklets of the last frame, ``None`` before the first; set it to go on from a saved one."""
+        """The tracklets of the last frame, ``None`` before the first; set one from maps of the same shape to go on."""
         if self._valid is None:
             return None
         return Tracklets(*(getattr(self, f"_{name}") for name in Tracklets._fields))

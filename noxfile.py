@@ -1,0 +1,70 @@
+"""Everything that is run on this project: `nox -l` lists it, `nox -s NAME` runs one part in its own environment."""
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["lint", "types", "docs", "core", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+TORCH_OLDEST = "torch==2.13.0"  # the lower bound of pyproject.toml, and a small download
+TORCH_NEWEST = ("torch==2.14.1", "torchvision==0.29.1")
+TEST_TOOLS = ("pytest>=8", "hypothesis>=6.100", "pytest-cov>=5")
+NEEDS_MORE = ("tests/peers", "tests/extras")  # tests that need torchvision or an extra
+BENCHMARKS = sorted(Path("tests/benchmarks").glob("bench_*.py"))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test, with all extras and torchvision, and measure the branch coverage of the core."""
+    session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[all]")
+    session.run("pytest", "--cov", "--cov-report=term:skip-covered", *session.posargs)
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """Run the core's tests on the oldest torch with only the three packages: proves that nothing else leaks in."""
+    session.install(TORCH_OLDEST, *TEST_TOOLS, "-e", ".")
+    session.run("pytest", "tests", *(f"--ignore={folder}" for folder in NEEDS_MORE), *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format and style."""
+    session.install("ruff==0.17.6")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install(TORCH_OLDEST, "mypy==2.4.1", ".[all]")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error. `nox -s docs -- serve` shows it while writing."""
+    session.install("-r", "docs/requirements.txt")
+    session.run("mkdocs", *(session.posargs or ("build", "--strict")))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run a real face detector over real video, with and without memory. Options: `nox -s demo -- --help`."""
+    session.install(TORCH_OLDEST, ".[demo]")
+    session.run("heatprop", "demo", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed and memory as ratios. `nox -s bench -- propagator` runs the benchmarks of that name."""
+    session.install(*TORCH_NEWEST, ".[all]")
+    wanted = session.posargs or [""]
+    for path in BENCHMARKS:
+        if any(name in path.name for name in wanted):
+            session.run("python", os.fspath(path))

@@ -1,0 +1,324 @@
+"""What a machine without a GPU can prove about one: no sync, no hard-coded device, one graph, every dtype."""
+
+import contextlib
+
+import pytest
+import torch
+import toy
+from torch._subclasses import FakeTensorMode
+from torch.testing import assert_close
+
+from heatprop import (
+    HeatmapPropagator,
+    balance,
+    balance_size,
+    decode_boxes,
+    extend_length,
+    extend_score,
+    extend_size,
+    find_peaks,
+    nms,
+    pairwise_iou,
+    temporal_average,
+    top_k,
+    window_maximum,
+)
+from heatprop.boxes import suppress_eager, suppress_unrolled, suppress_while
+
+
+def can_fake_cuda():
+    """The CPU build of torch 2.13.0 makes fake CUDA tensors but refuses to slice them; 2.14.1 does both."""
+    try:
+        with FakeTensorMode():
+            return torch.zeros(2, device="cuda")[:1].device.type == "cuda"
+    except (RuntimeError, AssertionError):
+        return False
+
+
+@contextlib.contextmanager
+def on(device):
+    """Tensors of a device that holds no values: a read would raise."""
+    with FakeTensorMode() if device == "cuda" else contextlib.nullcontext():
+        yield
+
+
+devices = pytest.mark.parametrize(
+    "device",
+    [
+        "meta",
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif(
+                not can_fake_cuda(), reason="this CPU build of torch cannot slice fake CUDA tensors"
+            ),
+        ),
+    ],
+)
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+def empty_maps(device, *, time=(), dtype=torch.float32):
+    def make(channels):
+        return torch.empty(2, *time, channels, 12, 10, device=device, dtype=dtype)
+
+    return make(3), make(2), make(2), {"depth": make(1)}
+
+
+def assert_all_on(device, output):
+    fields = output.detections._asdict()
+    extras = fields.pop("extras")
+    for name, tensor in {"heatmap": output.heatmap, **fields, **extras}.items():
+        assert tensor.device.type == device, name
+
+
+# --- no sync, no hard-coded device ------------------------------------------------------------------------------------
+
+
+@devices
+@pytest.mark.parametrize("carry", ["balanced", "network"])
+def test_the_module_reads_no_value_and_stays_on_the_device(device, carry):
+    with on(device):
+        heatmap, offset, size, extras = empty_maps(device)
+        propagator, reset = HeatmapPropagator(carry=carry), torch.empty(2, dtype=torch.bool, device=device)
+        propagator(heatmap, offset, size, extras=extras)
+        output = propagator(heatmap, offset, size, extras=extras, reset=reset)
+        assert_all_on(device, output)
+        assert {tensor.device.type for tensor in propagator.state} == {device}
+        assert output.size_map().device.type == device
+
+
+@devices
+def test_points_read_no_value_and_stay_on_the_device(device):
+    with on(device):
+        propagator, heatmap = HeatmapPropagator(), empty_maps(device)[0]
+        propagator(heatmap)
+        assert_all_on(device, propagator(heatmap))
+
+
+@devices
+def test_step_reads_no_value_and_stays_on_the_device(device):
+    with on(device):
+        propagator, (heatmap, offset, size, extras) = HeatmapPropagator(), empty_maps(device)
+        state = propagator.initial_state(2, device=device)
+        for _ in range(2):
+            state, output = propagator.step(state, heatmap, offset, size, extras=extras)
+        assert_all_on(device, output)
+        assert {tensor.device.type for tensor in state} == {device}
+
+
+@devices
+def test_a_chunk_reads_no_value_and_stays_on_the_device(device):
+    with on(device):
+        heatmap, offset, size, extras = empty_maps(device, time=(3,))
+        reset = torch.empty(2, 3, dtype=torch.bool, device=device)
+        output = HeatmapPropagator().forward_chunk(heatmap, offset, size, extras=extras, reset=reset)
+        assert_all_on(device, output)
+        assert output.size_map().shape == (2, 3, 3, 2, 12, 10)
+
+
+@devices
+def test_reset_with_a_mask_reads_no_value_and_stays_on_the_device(device):
+    with on(device):
+        propagator, maps = HeatmapPropagator(), empty_maps(device)[:3]
+        propagator(*maps)
+        propagator.reset(torch.empty(2, dtype=torch.bool, device=device))
+        assert {tensor.device.type for tensor in propagator.state} == {device}
+
+
+@pytest.mark.parametrize("streams", [0, [0, 1]])
+def test_reset_with_an_index_stays_on_the_device(streams):
+    propagator, maps = HeatmapPropagator(), empty_maps("meta")[:3]
+    propagator(*maps)
+    propagator.reset(streams)
+    assert {tensor.device.type for tensor in propagator.state} == {"meta"}
+
+
+@devices
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dtypes_on_the_device_are_those_on_the_cpu(device, dtype):
+    with on(device):
+        propagator, maps = HeatmapPropagator(), empty_maps(device, dtype=dtype)[:3]
+        propagator(*maps)
+        actual = propagator(*maps)
+    plain, maps = HeatmapPropagator(), [torch.zeros(tensor.shape, dtype=dtype) for tensor in maps]
+    plain(*maps)
+    expected = plain(*maps)
+    assert actual.heatmap.dtype == expected.heatmap.dtype
+    for name, tensor in expected.detections._asdict().items():
+        if name != "extras":
+            assert getattr(actual.detections, name).dtype == tensor.dtype, name
+            assert getattr(actual.detections, name).shape == tensor.shape, name
+
+
+@devices
+def test_equations_peaks_and_boxes_read_no_value_and_stay_on_the_device(device):
+    with on(device):
+        heatmap, _, size, _ = empty_maps(device)
+        state, shape = HeatmapPropagator().initial_state(2, device=device), (3, 12, 10)
+        score, length = extend_score(state, shape), extend_length(state, shape)
+        average = temporal_average(heatmap, score, length)
+        scores, index = top_k(find_peaks(heatmap, kernel=5), 20)
+        cells, sides = torch.stack([index, index], dim=-1), torch.stack([scores, scores], dim=-1)
+        boxes = decode_boxes(cells, sides, sides)
+        results = [
+            balance(heatmap, average),
+            balance_size(heatmap, size, score, extend_size(state, shape)),
+            window_maximum(heatmap, kernel=5),
+            pairwise_iou(boxes),
+            nms(boxes, scores, index),
+        ]
+        assert {tensor.device.type for tensor in results} == {device}
+
+
+@devices
+def test_nms_off_the_cpu_takes_fixed_rounds(device):
+    with on(device):
+        overlaps = torch.empty(2, 30, 30, dtype=torch.bool, device=device)
+        kept = suppress_unrolled(overlaps, torch.empty(2, 30, dtype=torch.bool, device=device))
+        assert (kept.shape, kept.dtype, kept.device.type) == ((2, 30), torch.bool, device)
+
+
+# --- compiled ---------------------------------------------------------------------------------------------------------
+
+
+class CountingBackend:
+    """A torch.compile backend that runs graphs as they are and counts them."""
+
+    def __init__(self):
+        self.graphs = 0
+
+    def __call__(self, module, _):
+        self.graphs += 1
+        return module.forward
+
+
+@pytest.fixture
+def backend():
+    torch._dynamo.reset()
+    yield CountingBackend()
+    torch._dynamo.reset()
+
+
+def assert_close_outputs(one, other):
+    assert_close(one.heatmap, other.heatmap)
+    for name, tensor in one.detections._asdict().items():
+        if name != "extras":
+            assert_close(tensor, getattr(other.detections, name), msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_step_compiles_to_one_graph_and_equals_eager(backend):
+    maps, propagator = toy.crowd(0, dtype=torch.float32), HeatmapPropagator()
+    compiled = torch.compile(propagator.step, fullgraph=True, backend=backend)
+    state = plain = propagator.initial_state(2)
+    for time in range(6):
+        heatmap, offset, size, extras = toy.frame(maps, time)
+        state, output = compiled(state, heatmap, offset, size, extras=extras)
+        plain, expected = propagator.step(plain, heatmap, offset, size, extras=extras)
+        assert_close_outputs(output, expected)
+    assert backend.graphs == 1
+
+
+def test_step_with_a_reset_mask_compiles_to_one_graph(backend):
+    maps, propagator = toy.crowd(0, dtype=torch.float32), HeatmapPropagator(carry="network")
+    compiled = torch.compile(propagator.step, fullgraph=True, backend=backend)
+    state = plain = propagator.initial_state(2)
+    for time in range(4):
+        arguments, reset = toy.frame(maps, time)[:3], torch.rand(2) < 0.4
+        state, output = compiled(state, *arguments, reset=reset)
+        plain, expected = propagator.step(plain, *arguments, reset=reset)
+        assert_close_outputs(output, expected)
+    assert backend.graphs == 1
+
+
+def test_the_module_compiles_to_at_most_two_graphs_and_equals_eager(backend):
+    maps, propagator, plain = toy.crowd(0, dtype=torch.float32), HeatmapPropagator(), HeatmapPropagator()
+    compiled = torch.compile(propagator, fullgraph=True, backend=backend)
+    for time in range(6):
+        frame = toy.frame(maps, time)
+        assert_close_outputs(toy.feed(compiled, frame), toy.feed(plain, frame))
+    assert 1 <= backend.graphs <= 2
+
+
+def test_the_module_keeps_its_graphs_over_videos(backend):
+    maps, propagator = toy.crowd(0, dtype=torch.float32), HeatmapPropagator()
+    compiled = torch.compile(propagator, fullgraph=True, backend=backend)
+    for _ in range(3):
+        propagator.reset()
+        for time in range(3):
+            toy.feed(compiled, toy.frame(maps, time))
+    assert backend.graphs <= 2
+
+
+def test_step_traced_and_functionalised_equals_eager():
+    """What inductor and the exporters start from; inductor's own C++ takes a minute to build."""
+    torch._dynamo.reset()
+    maps, propagator = toy.crowd(0, frames=3, dtype=torch.float32), HeatmapPropagator(top_k=20)
+    compiled = torch.compile(propagator.step, fullgraph=True, backend="aot_eager")
+    state = plain = propagator.initial_state(2)
+    for time in range(3):
+        arguments = toy.frame(maps, time)[:3]
+        state, output = compiled(state, *arguments)
+        plain, expected = propagator.step(plain, *arguments)
+        assert_close_outputs(output, expected)
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("branch", [suppress_unrolled, suppress_while])
+def test_nms_branches_without_a_sync_compile_to_one_graph(branch, backend):
+    overlaps = torch.rand(1, 20, 20).triu(1) > 0.7
+    valid = torch.rand(1, 20) > 0.2
+    kept = torch.compile(branch, fullgraph=True, backend=backend)(overlaps, valid)
+    assert torch.equal(kept, suppress_eager(overlaps, valid))
+    assert backend.graphs == 1
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def test_whole_numbers_serve_as_options():
+    maps = toy.crowd(0, frames=3, dtype=torch.float32)
+    floats = HeatmapPropagator(alpha=1.0, beta=2.0, score_threshold=0.0, nms_threshold=1.0, stride=4.0)
+    wholes = HeatmapPropagator(alpha=1, beta=2, score_threshold=0, nms_threshold=1, stride=4)
+    for time in range(3):
+        one, other = (toy.feed(propagator, toy.frame(maps, time)) for propagator in (floats, wholes))
+        assert torch.equal(one.heatmap, other.heatmap)
+        assert torch.equal(one.detections.boxes, other.detections.boxes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_low_precision_follows_float32_as_far_as_it_resolves(dtype):
+    """One object whose score falls and rises: the balanced score errs by the heatmap's own rounding, not more."""
+    narrow, wide = HeatmapPropagator(), HeatmapPropagator()
+    for score in (0.9, 0.1, 0.4, 0.0, 0.0, 0.8):
+        heatmap = toy.spots((1, 5, 5), {(0, 2, 2): score}, dtype=dtype)
+        one = narrow(heatmap, size=toy.plane(heatmap, 2.0, 2.0)).detections
+        other = wide(heatmap.float(), size=toy.plane(heatmap.float(), 2.0, 2.0)).detections
+        assert torch.equal(one.cells, other.cells)
+        assert_close(one.scores, other.scores, rtol=0, atol=3 * torch.finfo(dtype).eps)
+
+
+def test_maps_that_are_not_contiguous_give_the_same_bits():
+    maps, plain, strided = toy.crowd(0, dtype=torch.float32), HeatmapPropagator(), HeatmapPropagator()
+    for time in range(6):
+        heatmap, offset, size, _ = toy.frame(maps, time)
+        last = [tensor.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for tensor in (heatmap, offset, size)]
+        one, other = plain(heatmap, offset, size), strided(*last)
+        assert torch.equal(one.heatmap, other.heatmap)
+        assert torch.equal(one.detections.boxes, other.detections.boxes)
+
+
+def test_two_threads_give_the_same_bits_as_one():
+    """Squares that overlap are written by several; the maps are large enough to be shared out among threads."""
+    maps = toy.crowd(0, frames=3, shape=(20, 64, 64), density=0.02, dtype=torch.float32)
+    threads, outputs = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            outputs.append(HeatmapPropagator().forward_chunk(maps.heatmap, maps.offset, maps.size))
+    finally:
+        torch.set_num_threads(threads)
+    one, two = outputs
+    assert torch.equal(one.heatmap, two.heatmap)
+    for name, tensor in one.detections._asdict().items():
+        if name != "extras":
+            assert torch.equal(tensor, getattr(two.detections, name)), name

@@ -1,0 +1,25 @@
+"""Every python block of the README and the docs runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
+    for page in PAGES
+    for number, block in enumerate(BLOCK.findall(page.read_text()), 1)
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_python_block_of_the_documents_runs(block, capsys):
+    exec(compile(block, "<block>", "exec"), {"__name__": "__main__"})
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_readme_and_the_guide_have_blocks():
+    assert {"README.md-1", "docs/using.md-1"} <= {block.id for block in BLOCKS}
