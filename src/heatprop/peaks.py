@@ -21,7 +21,7 @@ def window_maximum(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
     Raises:
         ValueError: If ``kernel`` is not an odd number of at least 1.
 
-    Example:
+    Examples:
         >>> import torch
         >>> window_maximum(torch.tensor([[[[0.1, 0.9, 0.2, 0.3]]]]))
         tensor([[[[0.9000, 0.9000, 0.9000, 0.3000]]]])
@@ -47,7 +47,7 @@ def find_peaks(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
     Raises:
         ValueError: If ``kernel`` is not an odd number of at least 1.
 
-    Example:
+    Examples:
         >>> import torch
         >>> find_peaks(torch.tensor([[[[0.1, 0.9, 0.2, 0.3]]]]))
         tensor([[[[0.0000, 0.9000, 0.0000, 0.3000]]]])
