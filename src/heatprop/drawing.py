@@ -94,7 +94,7 @@ def blur(image: Image, boxes: ArrayLike, *, scale: float = 1.3) -> Image:
         >>> from heatprop.drawing import blur
         >>> picture = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
         >>> hidden = blur(picture, [[40, 30, 80, 70]])
-        >>> picture[30:70, 40:80].std() > 4 * hidden[30:70, 40:80].std()
+        >>> bool(picture[30:70, 40:80].std() > 4 * hidden[30:70, 40:80].std())
         True
     """
     places = _checked(image, boxes)

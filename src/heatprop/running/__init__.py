@@ -1,0 +1,25 @@
+"""What ``heatprop run`` does: video files through a detector and a memory into files; extras ``cli`` and ``video``."""
+
+from heatprop.running.detectors import ADAPTERS, Detector, DetectorError, load_detector
+from heatprop.running.outputs import Outputs, Wanted
+from heatprop.running.records import RecordWriter, records
+from heatprop.running.results import Found, FrameDetector, FrameResult
+from heatprop.running.summary import Summary
+from heatprop.running.videos import distinct_stems, run_video
+
+__all__ = [
+    "ADAPTERS",
+    "Detector",
+    "DetectorError",
+    "Found",
+    "FrameDetector",
+    "FrameResult",
+    "Outputs",
+    "RecordWriter",
+    "Summary",
+    "Wanted",
+    "distinct_stems",
+    "load_detector",
+    "records",
+    "run_video",
+]

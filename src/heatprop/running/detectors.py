@@ -1,0 +1,167 @@
+"""The detector that a command line names: CenterFace or anybody's, as a function from a picture to its maps."""
+
+import importlib
+import inspect
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from heatprop import adapters
+from heatprop.structures import HeadMaps
+
+FACES = "faces"
+ADAPTERS: dict[str, adapters.Adapter] = {
+    "centernet": adapters.centernet,
+    "centertrack": adapters.centertrack,
+    "mmdet": adapters.mmdet,
+    "centerface": adapters.centerface,
+}
+
+
+_PACKAGE = str(Path(__file__).parents[1])
+_LIBRARIES = ("<frozen", *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
+
+
+class DetectorError(RuntimeError):
+    """A detector that cannot be loaded, or that fails on a frame."""
+
+
+class Detector(NamedTuple):
+    """A loaded detector.
+
+    Attributes:
+        name: What the user called it.
+        network: From pictures ``(1, 3, H, W)`` to raw output or :class:`heatprop.HeadMaps`.
+        adapter: From raw output to ``HeadMaps``; ``None`` if the network must give them itself.
+        device: Where the pictures must be.
+    """
+
+    name: str
+    network: Callable[[Tensor], Any]
+    adapter: adapters.Adapter | None
+    device: torch.device
+
+    def __call__(self, pixels: Tensor) -> HeadMaps:
+        """Run the detector on one picture.
+
+        Args:
+            pixels: Shape ``(1, 3, H, W)``, ``float32`` in [0, 255].
+
+        Returns:
+            Its maps.
+
+        Raises:
+            DetectorError: If it fails, or its output is not what the adapter expects.
+        """
+        try:
+            raw = self.network(pixels.to(self.device))
+        except Exception as error:  # whatever a user's detector raises
+            raise DetectorError(f"{self.name} failed: {in_one_line(error)}") from error
+        try:
+            maps = raw if isinstance(raw, HeadMaps) or self.adapter is None else self.adapter(raw)
+        except (TypeError, ValueError) as error:
+            raise DetectorError(f"{self.name}: {error}") from error
+        if not isinstance(maps, HeadMaps):
+            raise DetectorError(
+                f"{self.name} returned {type(maps).__name__}, not heatprop.HeadMaps(heatmap, offset, size); return "
+                f"these, or say with --adapter how to read its output: {', '.join(ADAPTERS)}"
+            )
+        for field, value in zip(maps._fields, maps[:3], strict=False):
+            if not isinstance(value, Tensor) and (value is not None or field == "heatmap"):
+                raise DetectorError(f"{self.name}: {field} must be a tensor, got {type(value).__name__}")
+        return maps
+
+
+def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu") -> Detector:
+    """Find the detector of a name and make it ready.
+
+    Args:
+        name: ``"faces"`` for CenterFace, else ``"package.module:callable"``; the current folder counts
+            as a place for packages. A module of torch is moved to ``device`` and put into ``eval`` mode.
+        adapter: One of `ADAPTERS`, for a callable that does not return HeadMaps.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or another one that torch knows.
+
+    Returns:
+        The detector.
+
+    Raises:
+        DetectorError: If there is no such callable, importing it fails, or the device is not there.
+        ImportError: If ``"faces"`` is wanted and its packages are not installed.
+    """
+    if name == FACES:
+        return _load_faces(device)
+    place = _existing(device)
+    network = _find(name)
+    if isinstance(network, nn.Module):
+        network = network.to(place).eval()
+    return Detector(name, network, None if adapter is None else ADAPTERS[adapter], place)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Tell what an exception says and where in the user's code, as far as it is there, it comes from."""
+    steps = traceback.extract_tb(error.__traceback__)
+    own = [step for step in steps if not step.filename.startswith((_PACKAGE, *_LIBRARIES))]
+    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _load_faces(device: str) -> Detector:
+    from heatprop.faces import CenterFace  # an extra of its own
+
+    try:
+        faces = CenterFace(device=device)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DetectorError(str(error)) from error
+    return Detector(FACES, faces, adapters.centerface, torch.device("cpu"))  # it takes pictures to its device itself
+
+
+def _existing(device: str) -> torch.device:
+    try:
+        return torch.zeros(1, device=device).device
+    except Exception as error:  # torch has no one error for this: RuntimeError, AssertionError, NotImplementedError
+        reason = str(error).splitlines()[0]
+        raise DetectorError(f"no device {device!r} here ({reason}); the processor is --device cpu") from error
+
+
+def _find(name: str) -> Callable[[Tensor], Any]:
+    module_name, _, path = name.partition(":")
+    if not module_name or not path:
+        raise DetectorError(f"--detector must be 'faces' or package.module:callable, got {name!r}")
+    module = found = _import(module_name)
+    for step in path.split("."):
+        if not hasattr(found, step):
+            raise DetectorError(f"{module_name} has no {path!r}; it has: {', '.join(_callables(module)) or 'nothing'}")
+        found = getattr(found, step)
+    if inspect.isclass(found):
+        raise DetectorError(f"{name} is a class; name an instance of it, or a function, that takes a batch of pictures")
+    if not callable(found):
+        raise DetectorError(f"{name} is a {type(found).__name__}, which cannot be called with a batch of pictures")
+    return found
+
+
+def _import(name: str) -> ModuleType:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise DetectorError(
+                f"there is no module {error.name!r}, neither installed nor in {os.getcwd()}; run heatprop from the "
+                "folder that holds it"
+            ) from error
+        raise DetectorError(f"{name} cannot be imported: {in_one_line(error)}") from error
+    except Exception as error:  # whatever a user's module does
+        raise DetectorError(f"{name} cannot be imported: {in_one_line(error)}") from error
+
+
+def _callables(module: ModuleType) -> list[str]:
+    return [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]

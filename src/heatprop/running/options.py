@@ -1,0 +1,140 @@
+"""The options of ``heatprop run``, in the words of somebody who does it for the first time, each with its unit."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_WRITTEN, _DETECTOR, _MEMORY = "What is written", "Detector", "Memory (the defaults are the paper's)"
+
+
+class AdapterName(StrEnum):
+    """The kinds of raw output that are known."""
+
+    centernet = "centernet"
+    centertrack = "centertrack"
+    mmdet = "mmdet"
+    centerface = "centerface"
+
+
+class Carry(StrEnum):
+    """Which score the memory carries to the next frame."""
+
+    balanced = "balanced"
+    network = "network"
+
+
+class Container(StrEnum):
+    """What kind of file the videos become."""
+
+    mp4 = "mp4"
+    mkv = "mkv"
+    mov = "mov"
+    webm = "webm"
+
+
+def _written(*names: str, **details: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=_WRITTEN, **details)
+
+
+def _of_detector(**details: Any) -> Any:
+    return typer.Option(rich_help_panel=_DETECTOR, **details)
+
+
+def _of_memory(*names: str, **details: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=_MEMORY, **details)
+
+
+Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)]
+OutFolder = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder for the results; made if it is not there.", show_default=False)
+]
+
+Annotate = Annotated[
+    bool | None,
+    _written(
+        "--annotate/--no-annotate",
+        help="Write the video with boxes: blue where the detector sees the object, orange where only the memory keeps "
+        "it. This is what you get without --blur.",
+        show_default=False,
+    ),
+]
+Blur = Annotated[bool, _written("--blur", help="Write the video with every face, or object, made unrecognisable.")]
+Compare = Annotated[
+    bool, _written("--compare", help="Write a video of both, without memory and with it, side by side.")
+]
+Json = Annotated[bool, _written("--json", help="Write the detections as a text file, one per line (JSON Lines).")]
+Score = Annotated[
+    float,
+    _written(
+        metavar="0..1",
+        min=0,
+        max=1,
+        help="How sure it must be before something is drawn, blurred, written or counted. Lower it if faces are "
+        "missed, raise it if other things are taken for faces. (The memory itself works from 0.05 on.)",
+    ),
+]
+MaskScale = Annotated[
+    float, _written(metavar="TIMES", min=0.1, help="How many times as wide and high as its box a blurred area is.")
+]
+ContainerOption = Annotated[Container, _written(metavar="mp4|mkv|mov|webm", help="Kind of the video files written.")]
+
+DetectorName = Annotated[
+    str,
+    _of_detector(
+        metavar="faces|MODULE:CALLABLE",
+        help="What finds the objects: the face detector CenterFace, or your own function or torch module, such as "
+        "package.module:detect. It gets a picture as a float tensor (1, 3, H, W), RGB from 0 to 255, and returns "
+        "heatprop.HeadMaps.",
+    ),
+]
+AdapterOption = Annotated[
+    AdapterName | None,
+    _of_detector(
+        metavar="NAME",
+        help="How to read the raw output of your own detector if it does not return HeadMaps: "
+        f"{', '.join(AdapterName)}.",
+    ),
+]
+DetectorSize = Annotated[
+    int | None,
+    _of_detector(
+        metavar="PIXELS",
+        min=32,
+        help="Longer side of the picture that the detector sees. Smaller is faster, larger finds smaller faces; the "
+        "results keep the size of the video.",
+        show_default="that of the video",
+    ),
+]
+Stride = Annotated[
+    float, _of_detector(metavar="PIXELS", help="Pixels of that picture per cell of your own detector's heatmap.")
+]
+Device = Annotated[str, _of_detector(metavar="NAME", help="Where the detector runs: cpu, cuda, cuda:1 ...")]
+
+Radius = Annotated[
+    int,
+    _of_memory(
+        metavar="CELLS",
+        help="How far an object may move between two frames, in cells of 4 pixels: 1 for crowds, 3 for fast objects.",
+    ),
+]
+Alpha = Annotated[
+    float, _of_memory(metavar="0..1", help="How much the memory counts against the new frame; lower forgets faster.")
+]
+Beta = Annotated[
+    float,
+    _of_memory(metavar="0..inf", help="How much more an object counts that has been there for long; 0 is no memory."),
+]
+TopK = Annotated[int, _of_memory(metavar="COUNT", help="Most objects in a frame.")]
+NmsThreshold = Annotated[
+    float,
+    _of_memory(metavar="0..1", help="Two boxes that overlap by more than this share (IoU) are one object."),
+]
+CarryOption = Annotated[
+    Carry,
+    _of_memory(metavar="balanced|network", help="Which score is carried on: the memory's, or the detector's own."),
+]
+SceneCutsOption = Annotated[
+    bool, _of_memory("--scene-cuts/--no-scene-cuts", help="Forget everything where a new scene starts.")
+]

@@ -1,0 +1,136 @@
+"""The files of one video: annotated, blurred, side by side, JSON Lines."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatprop.drawing import annotate, blur, side_by_side, title_height
+from heatprop.running.detectors import DetectorError
+from heatprop.running.records import RecordWriter
+from heatprop.running.results import Found, FrameResult
+from heatprop.video import VideoReader, VideoWriter
+
+Image = NDArray[np.uint8]
+
+ENDINGS = {"annotated": "_annotated", "blurred": "_blurred", "compared": "_compare", "records": ""}
+
+
+class Wanted(NamedTuple):
+    """Which files are written for each video.
+
+    Attributes:
+        annotated: The video with boxes.
+        blurred: The video with what lies under the boxes made unrecognisable.
+        compared: Without memory and with it, side by side; blurred where only that is wanted.
+        records: JSON Lines.
+        mask_scale: Side of a blurred area divided by the side of its box.
+        suffix: Container of the videos, with the dot.
+    """
+
+    annotated: bool = True
+    blurred: bool = False
+    compared: bool = False
+    records: bool = False
+    mask_scale: float = 1.3
+    suffix: str = ".mp4"
+
+    def paths(self, folder: Path, stem: str) -> dict[str, Path]:
+        """Name the files of a video: ``<stem>_annotated.mp4``, ``<stem>.jsonl`` and so on."""
+        return {
+            kind: folder / f"{stem}{ending}{'.jsonl' if kind == 'records' else self.suffix}"
+            for kind, ending in ENDINGS.items()
+            if getattr(self, kind)
+        }
+
+
+class Outputs:
+    """All files that are wanted of one video, a context manager.
+
+    They are moved into place together at the end; after an exception none of them, after Ctrl-C what is
+    there so far, under its partial name.
+
+    Args:
+        wanted: Which.
+        folder: Where they go.
+        stem: How their names begin.
+        video: The video that they are made of; its audio is copied.
+    """
+
+    def __init__(self, wanted: Wanted, folder: Path, stem: str, video: VideoReader) -> None:
+        self._wanted = wanted
+        self._stack = ExitStack()
+        self._videos: dict[str, VideoWriter] = {}
+        self._records: RecordWriter | None = None
+        for kind, path in wanted.paths(folder, stem).items():
+            if kind == "records":
+                self._records = RecordWriter(path)
+                continue
+            sides, extra = (2, title_height(video.height, video.width)) if kind == "compared" else (1, 0)
+            self._videos[kind] = VideoWriter(
+                path, width=sides * video.width, height=video.height + extra, rate=video.rate, source=video.path
+            )
+
+    @property
+    def files(self) -> list[Path]:
+        """Where the files are, after the block."""
+        writers: Iterable[VideoWriter | RecordWriter] = (*self._videos.values(), *filter(None, [self._records]))
+        return [writer.saved_to for writer in writers if writer.saved_to is not None]
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the audio was left out and why."""
+        return list(dict.fromkeys(writer.audio_note for writer in self._videos.values() if writer.audio_note))
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for writer in self._videos.values():
+                stack.enter_context(writer)
+            if self._records is not None:
+                stack.enter_context(self._records)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, result: FrameResult) -> None:
+        """Write a frame into each file.
+
+        Raises:
+            DetectorError: If it must be blurred and the detector gives points.
+        """
+        if result.points and self._wanted.blurred:
+            raise DetectorError("it gives points (size=None), which tell no area to blur; leave out --blur")
+        for kind, writer in self._videos.items():
+            writer.write(self._picture(kind, result), time=result.frame.time)
+        if self._records is not None:
+            self._records.write(result)
+
+    def _picture(self, kind: str, result: FrameResult) -> Image:
+        if kind == "compared" and result.without is not None:
+            without = self._panel(result, result.without, identified=False)
+            with_memory = self._panel(result, result.found, identified=True)
+            return side_by_side(without, with_memory, titles=("without memory", "with memory"))
+        if kind == "blurred":
+            return blur(result.frame.image, result.found.boxes, scale=self._wanted.mask_scale)
+        return _annotated(result, result.found, identified=True)
+
+    def _panel(self, result: FrameResult, found: Found, *, identified: bool) -> Image:
+        if self._wanted.blurred and not self._wanted.annotated:
+            return blur(result.frame.image, found.boxes, scale=self._wanted.mask_scale)
+        return _annotated(result, found, identified=identified)
+
+
+def _annotated(result: FrameResult, found: Found, *, identified: bool) -> Image:
+    texts = [
+        (f"{label}: " if result.classes > 1 else "") + (f"#{id_}  " if identified else "") + f"{score:.2f}"
+        for label, id_, score in zip(found.labels, found.ids, found.scores, strict=True)
+    ]
+    return annotate(result.frame.image, found.boxes, texts=texts, carried=found.carried.tolist())

@@ -1,0 +1,83 @@
+"""Detections as JSON Lines, in a file that is there when it is whole, and not before."""
+
+import json
+import os
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from heatprop.running.results import FrameResult
+
+
+class RecordWriter:
+    """Write one line of JSON per detection.
+
+    A context manager that treats its file as :class:`heatprop.video.VideoWriter` does: written beside its
+    name, moved into place when whole, removed after an exception; after Ctrl-C (KeyboardInterrupt) the
+    lines so far are at ``<stem>.partial<suffix>``, unless there was no frame yet. A video without detections
+    gives an empty file.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        path: The file to be.
+        saved_to: Where the file is after the block: ``path``, the partial name, or ``None``.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self.saved_to: Path | None = None
+        self._temporary = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
+        self._frames = 0
+        self._file: TextIO
+
+    def __enter__(self) -> Self:
+        self._file = self._temporary.open("w", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        try:
+            self._file.close()
+            if kind is None or (issubclass(kind, KeyboardInterrupt) and self._frames):
+                saved_to = self.path if kind is None else partial
+                os.replace(self._temporary, saved_to)
+                self.saved_to = saved_to
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def write(self, result: FrameResult) -> None:
+        """Write the detections of a frame, by falling score."""
+        self._file.write("".join(f"{json.dumps(record)}\n" for record in records(result)))
+        self._frames += 1
+
+
+def records(result: FrameResult) -> list[dict[str, Any]]:
+    """List the detections of a frame as they stand in the file.
+
+    Args:
+        result: The frame.
+
+    Returns:
+        One dict per detection: ``frame`` from 0, ``time`` in seconds, ``box`` in pixels of the video,
+        ``score``, ``network_score``, ``age`` in frames, ``id``, ``carried`` and ``label``.
+    """
+    found = result.found
+    return [
+        {
+            "frame": result.frame.index,
+            "time": round(result.frame.time, 6),
+            "box": [round(float(side), 3) for side in found.boxes[place]],
+            "score": round(float(found.scores[place]), 6),
+            "network_score": round(float(found.network_scores[place]), 6),
+            "age": int(found.ages[place]),
+            "id": int(found.ids[place]),
+            "carried": bool(found.carried[place]),
+            "label": int(found.labels[place]),
+        }
+        for place in range(len(found.scores))
+    ]

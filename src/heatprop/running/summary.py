@@ -1,0 +1,55 @@
+"""What is counted while a video runs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from heatprop.running.results import FrameResult
+
+
+@dataclass
+class Summary:
+    """The figures of one video, and what became of it.
+
+    Attributes:
+        path: The video.
+        frames: Frames that went through.
+        detections: Objects found in them, all frames together.
+        carried: How many of these the network alone would not have shown.
+        gaps_closed: Runs of carried frames of one object that end with the network seeing it again.
+        cuts: Scene cuts.
+        seconds: How long it took.
+        files: What was written.
+        notes: What of the audio was left out and why.
+        problem: What went wrong; empty if nothing did.
+        interrupted: Whether Ctrl-C ended it.
+    """
+
+    path: Path
+    frames: int = 0
+    detections: int = 0
+    carried: int = 0
+    gaps_closed: int = 0
+    cuts: int = 0
+    seconds: float = 0.0
+    files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problem: str = ""
+    interrupted: bool = False
+    _in_gap: set[int] = field(default_factory=set, repr=False)  # objects that only the memory showed in the last frame
+
+    @property
+    def frames_per_second(self) -> float:
+        """How fast it went; 0 before the first frame."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def add(self, result: FrameResult) -> None:
+        """Count a frame."""
+        found = result.found
+        carried = set(found.ids[found.carried].tolist())
+        seen = set(found.ids[~found.carried].tolist())
+        self.frames += 1
+        self.detections += len(found.ids)
+        self.carried += len(carried)
+        self.gaps_closed += len(self._in_gap & seen)
+        self._in_gap = carried
+        self.cuts += result.cut

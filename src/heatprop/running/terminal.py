@@ -1,0 +1,85 @@
+"""What the user sees of a run: progress, problems as they come, a table at the end."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from heatprop.running.summary import Summary
+from heatprop.running.videos import OnFrame
+
+
+class Terminal:
+    """Progress and problems on the standard error, the table on the standard output."""
+
+    def __init__(self) -> None:
+        self._out = Console()
+        self._err = Console(stderr=True)
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[OnFrame]:
+        """Show a bar with frames per second and time left until the block ends.
+
+        Args:
+            title: What is being done.
+
+        Yields:
+            The function to call after each frame, with the frames so far and those to expect.
+        """
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _FramesPerSecond(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
+            task = progress.add_task(title, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    def tell(self, text: str, *, style: str = "") -> None:
+        """Write a line to the standard error, as it is."""
+        self._err.print(Text(text, style=style), soft_wrap=True)
+
+    def outcome(self, summary: Summary) -> None:
+        """Say what became of a video: its problem, what is left of it, and its files."""
+        if summary.problem:
+            self.tell(f"error: {summary.problem}", style="red")
+        for note in summary.notes:
+            self.tell(f"note: {note}", style="yellow")
+        if summary.interrupted:
+            kept = "" if summary.files else ", nothing is kept of it"
+            self.tell(f"interrupted: {summary.path} after {summary.frames} frames{kept}", style="yellow")
+        elif summary.problem and summary.frames:
+            kept = f"the {summary.frames} frames before are kept" if summary.files else "nothing was written for it"
+            self.tell(f"{summary.path}: {kept}")
+        for path in summary.files:
+            self.tell(f"wrote {path}")
+
+    def table(self, summaries: Sequence[Summary]) -> None:
+        """Print the figures of all videos."""
+        table = Table(box=SIMPLE_HEAD)
+        table.add_column("video", overflow="fold")
+        for name in ("frames", "detections", "carried", "gaps\nclosed", "scene\ncuts", "frames/s"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for one in summaries:
+            counts = (one.frames, one.detections, one.carried, one.gaps_closed, one.cuts)
+            table.add_row(Text(str(one.path)), *map(str, counts), f"{one.frames_per_second:.1f}")
+        self._out.print(table)
+        failed = sum(bool(one.problem) for one in summaries)
+        if failed and len(summaries) > 1:
+            self.tell(
+                f"{failed} of {len(summaries)} videos could not be processed to their end, see above", style="red"
+            )
+
+
+class _FramesPerSecond(ProgressColumn):
+    """The speed of the last seconds."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} frames/s")

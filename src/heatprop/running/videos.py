@@ -1,0 +1,105 @@
+"""One video file through detector and memory into its output files; and how several share a folder."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import av
+
+from heatprop.running.detectors import DetectorError
+from heatprop.running.interrupts import Interrupts
+from heatprop.running.outputs import Outputs, Wanted
+from heatprop.running.results import Cuts, FrameDetector, FrameResult
+from heatprop.running.summary import Summary
+from heatprop.video import VideoError, VideoReader
+
+OnFrame = Callable[[int, int | None], object]
+
+
+def run_video(
+    path: Path,
+    detector: FrameDetector,
+    *,
+    wanted: Wanted,
+    folder: Path,
+    stem: str,
+    cuts: Cuts | None = None,
+    on_frame: OnFrame | None = None,
+) -> Summary:
+    """Process one video and write its files.
+
+    What goes wrong with this video is told in the summary, not raised. Of a damaged file everything that
+    decodes is processed and kept. Ctrl-C ends the video and is told there, too.
+
+    Args:
+        path: The video.
+        detector: Detector and memory.
+        wanted: Which files are written.
+        folder: Where; it is there.
+        stem: How their names begin.
+        cuts: Tells whether a scene starts with an image; ``None`` for one scene.
+        on_frame: Called after each frame with the number of frames so far and the number to expect,
+            ``None`` where the file does not say.
+
+    Returns:
+        The figures, the files and the problem, if any.
+    """
+    summary = Summary(path)
+    start = time.perf_counter()
+    with Interrupts() as interrupts:
+        try:
+            with VideoReader(path) as video:
+                results = interrupts.between(detector.results(video, cuts=cuts))
+                _write(results, Outputs(wanted, folder, stem, video), summary, video.frame_count, on_frame)
+        except KeyboardInterrupt:
+            summary.interrupted = True
+        except DetectorError as error:
+            summary.problem = f"{path}, frame {summary.frames}: {error}"
+        except (VideoError, OSError, av.FFmpegError) as error:
+            summary.problem = str(error) if str(path) in str(error) else f"{path}: {error}"
+    summary.interrupted |= interrupts.pressed  # while the files were being finished
+    summary.seconds = time.perf_counter() - start
+    return summary
+
+
+def _write(
+    results: Iterable[FrameResult], outputs: Outputs, summary: Summary, expected: int | None, on_frame: OnFrame | None
+) -> None:
+    try:
+        with outputs:
+            try:
+                for result in results:
+                    outputs.write(result)
+                    summary.add(result)
+                    if on_frame is not None:
+                        on_frame(summary.frames, expected)
+            except VideoError as error:  # damaged: what decodes is kept
+                summary.problem = str(error)
+    finally:
+        summary.files, summary.notes = outputs.files, outputs.notes
+
+
+def distinct_stems(paths: Sequence[Path]) -> list[str]:
+    """Name the outputs of several videos, so that none takes the place of another.
+
+    Args:
+        paths: The videos.
+
+    Returns:
+        The stem of each path, with ``-2``, ``-3`` ... where it was taken.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> distinct_stems([Path("a/clip.mp4"), Path("b/clip.mp4"), Path("b/clip.avi"), Path("walk.mp4")])
+        ['clip', 'clip-2', 'clip-3', 'walk']
+    """
+    stems: list[str] = []
+    taken: set[str] = set()
+    for path in paths:
+        stem, number = path.stem, 1
+        while stem.casefold() in taken:  # some file systems do not tell a from A
+            number += 1
+            stem = f"{path.stem}-{number}"
+        taken.add(stem.casefold())
+        stems.append(stem)
+    return stems
