@@ -684,3 +684,50 @@ def test_options_are_plain_attributes():
 def test_options_are_keywords():
     with pytest.raises(TypeError, match="positional"):
         HeatmapPropagator(2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_point_that_moves_slowly_is_one_track_in_half_precision(dtype):
+    """Rounded to half precision the square of a long track is a plateau; found on it, one point became many."""
+    propagator = HeatmapPropagator()
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(64.0), indexing="ij")
+    for frame in range(60):
+        blob = 0.9 * torch.exp(-((x - 10 - frame / 2) ** 2 + (y - 20 - frame / 10) ** 2) / 18)
+        detections = propagator(blob[None, None].to(dtype)).detections
+        assert detections.valid.sum() == 1
+        assert detections.track_ids[0, 0] == 0
+
+
+def test_a_reset_stream_is_like_a_fresh_one():
+    propagator = HeatmapPropagator()
+    propagator(torch.rand(2, 1, 8, 8), size=torch.rand(2, 2, 8, 8))
+    propagator.reset(0)
+    fresh = propagator.initial_state(2)
+    for name in propagator.state._fields:
+        assert torch.equal(getattr(propagator.state, name)[0], getattr(fresh, name)[0])
+
+
+def test_extras_of_flags_stay_flags():
+    flags = torch.rand(1, 1, 8, 8) > 0.5
+    output = HeatmapPropagator()(torch.rand(1, 1, 8, 8), extras={"flag": flags})
+    assert output.detections.extras["flag"].dtype == torch.bool
+
+
+def test_edits_of_the_detections_leave_the_memory_alone():
+    edited, left = HeatmapPropagator(), HeatmapPropagator()
+    maps = torch.rand(1, 2, 16, 16), None, 4 * torch.rand(1, 2, 16, 16)
+    detections = edited(*maps).detections
+    left(*maps)
+    for field in (detections.scores, detections.labels, detections.ages, detections.track_ids, detections.cells):
+        field.zero_()
+    detections.valid.logical_not_()
+    for one, other in zip(edited.state, left.state, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_subclass_with_options_of_its_own_shows_the_propagators():
+    class Slow(HeatmapPropagator):
+        def __init__(self, rate: int) -> None:
+            super().__init__(radius=5 if rate < 10 else 2)
+
+    assert "radius=5" in repr(Slow(5))

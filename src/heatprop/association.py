@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from heatprop.boxes import decode_boxes, outranks, pairwise_iou, suppress
+from heatprop.boxes import decode_boxes, outranks, overlap, suppress
 from heatprop.peaks import top_k
-from heatprop.propagation import Inheritance, Squares, inherit
+from heatprop.propagation import Inheritance, Squares, balance_scores, inherit
 from heatprop.structures import Detections, HeadMaps, Tracklets
 
 
@@ -93,11 +93,11 @@ def read_candidates(
     row = index // W
     cells = torch.stack([index % W, row % H], dim=2)  # (B, K, 2)
     place = index % (H * W)
-    found, owner, prior_score, weight = inherited
+    found, owner, prior_score, _ = inherited
     raw = maps.heatmap.flatten(1).gather(1, index).to(prior_score.dtype)
     finite = raw.isfinite()
     network = torch.where(finite, raw, 0)
-    scores = network + weight * (prior_score - network)
+    scores = balance_scores(network, inherited)
     if maps.offset is None:
         offset = torch.full_like(cells, 0.5, dtype=network.dtype)
     else:
@@ -131,8 +131,7 @@ def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | No
     kept = kept & (boxes.abs().amax(2) < torch.inf)  # false for NaN too
     better = outranks(scores, candidates.flat_index)  # (B, K, K)
     if nms_threshold is not None:
-        same = labels.unsqueeze(2) == labels.unsqueeze(1)
-        kept = suppress(better & same & (pairwise_iou(boxes) > nms_threshold), kept)
+        kept = suppress(better & overlap(boxes, labels, iou_threshold=nms_threshold), kept)
     place = (better & kept.unsqueeze(2)).sum(1)  # how many kept ones come before
     order = torch.where(kept, place, kept.shape[1]).argsort(dim=1)
     return order, kept.gather(1, order)
@@ -208,7 +207,7 @@ def read_extra(field: Tensor, place: Tensor, valid: Tensor, dtype: torch.dtype) 
     values = read_at(field, place)
     if values.is_floating_point():
         values = values.to(torch.promote_types(values.dtype, dtype))
-    return torch.where(valid.unsqueeze(2), values, 0)
+    return values.masked_fill(~valid.unsqueeze(2), 0)
 
 
 def take_places(field: Tensor, order: Tensor, valid: Tensor) -> Tensor:

@@ -64,18 +64,40 @@ def nms(
     Returns:
         Which boxes are kept, shape ``(B, K)``, ``bool``.
 
+    Raises:
+        ValueError: If the shapes do not fit together.
+
     Examples:
         >>> import torch
         >>> boxes = torch.tensor([[[0.0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10]]])
         >>> nms(boxes, torch.tensor([[0.9, 0.8, 0.7]]), torch.tensor([[0, 0, 1]]))
         tensor([[ True, False,  True]])
     """
+    if boxes.dim() != 3 or boxes.shape[2] != 4 or not boxes.shape[:2] == scores.shape == labels.shape:
+        raise ValueError(
+            "boxes must have shape (B, K, 4), scores and labels (B, K), got "
+            f"{tuple(boxes.shape)}, {tuple(scores.shape)} and {tuple(labels.shape)}; add a batch dimension with x[None]"
+        )
     if valid is None:
         valid = torch.ones_like(scores, dtype=torch.bool)
     place = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
     better = outranks(scores, place)
-    overlaps = better & (labels.unsqueeze(2) == labels.unsqueeze(1)) & (pairwise_iou(boxes) > iou_threshold)
-    return suppress(overlaps, valid)
+    return suppress(better & overlap(boxes, labels, iou_threshold=iou_threshold), valid)
+
+
+def overlap(boxes: Tensor, labels: Tensor, *, iou_threshold: float) -> Tensor:
+    """Tell which boxes of one class overlap by more than the threshold.
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
+        labels: Class index, shape ``(B, K)``.
+        iou_threshold: Largest overlap that is let through, in [0, 1].
+
+    Returns:
+        Shape ``(B, K, K)``, ``bool``; a box overlaps itself unless it has no area.
+    """
+    same = labels.unsqueeze(2) == labels.unsqueeze(1)
+    return same & (pairwise_iou(boxes) > iou_threshold)
 
 
 def outranks(scores: Tensor, tie: Tensor) -> Tensor:

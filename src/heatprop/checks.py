@@ -9,6 +9,12 @@ from torch import Tensor
 
 from heatprop.structures import HeadMaps
 
+_HINTS = {
+    2: "add the batch and class dimensions with heatmap[None, None]",
+    3: "add the batch dimension with heatmap[None]; permute channels-last maps first",
+    5: "use forward_chunk for (B, T, C, H, W)",
+}
+
 
 def check_number(name: str, value: float, *, low: float, high: float = math.inf) -> None:
     """Require a real number in [low, high]; NaN and booleans are none.
@@ -46,22 +52,31 @@ def check_maps(maps: HeadMaps) -> None:
     """
     heatmap, offset, size, extras = maps
     _check_tensor("heatmap", heatmap, floating=True)
-    if heatmap.dim() != 4 or 0 in heatmap.shape:
-        hint = (
-            "add the batch dimension with heatmap[None]" if heatmap.dim() == 3 else "permute channels-last maps first"
-        )
+    if heatmap.dim() != 4:
+        hint = _HINTS.get(heatmap.dim(), "add the dimensions that are missing")
         raise ValueError(f"heatmap must have shape (B, C, H, W), got {tuple(heatmap.shape)}; {hint}")
+    if 0 in heatmap.shape:
+        raise ValueError(f"heatmap must not be empty, got shape {tuple(heatmap.shape)}; skip batches without frames")
     for name, field, meaning in (("offset", offset, "(dx, dy)"), ("size", size, "(w, h)")):
         if field is not None:
             _check_tensor(name, field, floating=True)
             if field.dim() == 4 and field.shape[1] != 2:
                 raise ValueError(f"{name} has {field.shape[1]} channels, expected 2 {meaning}")
             _check_beside(name, field, heatmap, channels="2")
-    if extras is not None and not isinstance(extras, Mapping):
-        raise TypeError(f"extras must be a dict {{name: (B, D, H, W)}}, got {type(extras).__name__}")
+    check_extras(extras)
     for name, field in (extras or {}).items():
         _check_tensor(f"extras[{name!r}]", field, floating=False)
         _check_beside(f"extras[{name!r}]", field, heatmap, channels="D")
+
+
+def check_extras(extras: object) -> None:
+    """Require a dict of maps, or ``None``.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if extras is not None and not isinstance(extras, Mapping):
+        raise TypeError(f"extras must be a dict {{name: (B, D, H, W)}}, got {type(extras).__name__}")
 
 
 def check_chunk(maps: HeadMaps) -> None:
@@ -76,7 +91,9 @@ def check_chunk(maps: HeadMaps) -> None:
     if maps.heatmap.dim() != 5 or 0 in leading:
         came = tuple(maps.heatmap.shape)
         raise ValueError(f"heatmap must have shape (B, T, C, H, W) with T >= 1, got {came}; use forward for one frame")
-    beside = {"offset": maps.offset, "size": maps.size, **(maps.extras or {})}
+    check_extras(maps.extras)
+    extras = {f"extras[{name!r}]": field for name, field in (maps.extras or {}).items()}
+    beside = {"offset": maps.offset, "size": maps.size, **extras}
     for name, field in beside.items():
         if field is not None:
             _check_tensor(name, field, floating=False)
@@ -97,16 +114,17 @@ def check_reset(reset: Tensor | None, shape: tuple[int, ...], device: torch.devi
         return
     if not isinstance(reset, Tensor) or reset.dtype != torch.bool:
         came = reset.dtype if isinstance(reset, Tensor) else type(reset).__name__
-        raise TypeError(f"reset must be a bool tensor, one flag per stream, got {came}")
+        raise TypeError(f"reset must be a bool tensor such as torch.tensor([True]), one flag per stream, got {came}")
     if reset.shape != shape:
-        raise ValueError(f"reset must have shape {tuple(shape)}, one flag per stream, got {tuple(reset.shape)}")
+        per = "stream" if len(shape) == 1 else "stream and frame"
+        raise ValueError(f"reset must have shape {tuple(shape)}, one flag per {per}, got {tuple(reset.shape)}")
     if reset.device != device:
         raise ValueError(f"reset is on {reset.device}, heatmap on {device}; move them to one device")
 
 
 def _check_tensor(name: str, value: object, *, floating: bool) -> None:
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; torch.as_tensor makes one")
     if floating and not value.is_floating_point():
         raise TypeError(f"{name} must hold floating point numbers, got {value.dtype}; cast it with .float()")
 

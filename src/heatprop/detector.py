@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from heatprop import adapters
+from heatprop.checks import check_extras
 from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
@@ -27,7 +28,7 @@ class VideoDetector(nn.Module):
             :class:`heatprop.HeadMaps`.
 
     Raises:
-        TypeError: If ``detector`` or ``adapter`` cannot be called.
+        TypeError: If ``detector`` or ``adapter`` cannot be called, or ``propagator`` is something else.
 
     Examples:
         >>> import torch
@@ -55,6 +56,9 @@ class VideoDetector(nn.Module):
         for name, value in (("detector", detector), ("adapter", adapter)):
             if not callable(value):
                 raise TypeError(f"{name} must be a module or a function, got {type(value).__name__}")
+        if propagator is not None and not isinstance(propagator, HeatmapPropagator):
+            came = type(propagator).__name__
+            raise TypeError(f"propagator must be a HeatmapPropagator, got {came}; pass an adapter as adapter=")
         self.detector = detector
         self.propagator = HeatmapPropagator() if propagator is None else propagator
         self.adapter = adapter
@@ -107,6 +111,7 @@ class VideoDetector(nn.Module):
                 f"the adapter must return heatprop.HeadMaps, got {type(maps).__name__}; "
                 "return HeadMaps(heatmap, offset, size) from it"
             )
+        check_extras(maps.extras)
         for value in (*maps[:3], *(maps.extras or {}).values()):
             if value is not None and value.shape[0] != frames.shape[0]:
                 raise ValueError(

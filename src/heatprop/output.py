@@ -17,7 +17,7 @@ class PropagatorOutput(NamedTuple):
         heatmap: Balanced scores (Eq. 6), shape ``(B, C, H, W)``, dtype of the network's heatmap.
         detections: The objects of the frame, ``(B, K)``.
         prior: The tracklets of the last frame, ``(B, K)``; none is valid on the first frame.
-        network_heatmap: The network's scores as they came, shape ``(B, C, H, W)``.
+        network_heatmap: The network's scores as they came, shape ``(B, C, H, W)``: your tensor, not a copy.
         network_size: The network's sizes as they came, shape ``(B, 2, H, W)``, in cells; ``None`` for points.
         radius: $P$, in cells.
     """
@@ -31,6 +31,8 @@ class PropagatorOutput(NamedTuple):
 
     def size_map(self) -> Tensor:
         """Compute the balanced box sizes of every cell and class (Eq. 7).
+
+        It reads the maps that were passed: call it before you write the next frame into the same memory.
 
         Returns:
             Sizes ``(w, h)``, shape ``(B, C, 2, H, W)``, or ``(B, T, C, 2, H, W)`` after ``forward_chunk``, in cells.

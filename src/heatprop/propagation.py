@@ -102,6 +102,11 @@ def inherit(tracklets: Tracklets, squares: Squares, cells: Tensor) -> Inheritanc
     return Inheritance(found, owner, tracklets.score.gather(1, owner), weight)
 
 
+def balance_scores(network: Tensor, inherited: Inheritance) -> Tensor:
+    """Balance some scores of the network, ``(B, N)``, with what their cells inherit (Eqs. 5 and 6)."""
+    return network + inherited.weight * (inherited.score - network)
+
+
 def balance_heatmap(heatmap: Tensor, squares: Squares, inherited: Inheritance) -> Tensor:
     """Balance the cells of the squares (Eqs. 5 and 6) and keep every other cell bit for bit.
 
@@ -111,12 +116,13 @@ def balance_heatmap(heatmap: Tensor, squares: Squares, inherited: Inheritance) -
         inherited: What the cells of the squares inherit.
 
     Returns:
-        Balanced scores, shape and dtype of ``heatmap``, finite.
+        Balanced scores, shape of ``heatmap``, finite, in ``float32`` at least: rounded to half precision, the
+        cells of a square would be equal, and all of them peaks.
     """
-    balanced = torch.nan_to_num(heatmap.contiguous(), nan=0.0, posinf=0.0, neginf=0.0)
-    raw = heatmap.flatten(1).gather(1, squares.cells)
-    network = torch.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0).to(inherited.score.dtype)
-    values = (network + inherited.weight * (inherited.score - network)).to(heatmap.dtype)
+    wide = heatmap.contiguous().to(inherited.score.dtype)
+    balanced = torch.nan_to_num(wide, nan=0.0, posinf=0.0, neginf=0.0)
+    network = wide.flatten(1).gather(1, squares.cells)
+    values = balance_scores(torch.nan_to_num(network, nan=0.0, posinf=0.0, neginf=0.0), inherited)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
     flat = balanced.view(heatmap.shape[0], -1)  # (B, C * H * W)

@@ -116,6 +116,7 @@ class HeatmapPropagator(nn.Module):
                 counts as score 0, and the memory bridges it.
             offset: ``(dx, dy)``, shape ``(B, 2, H, W)``, in cells; ``None`` is half a cell.
             size: ``(w, h)``, shape ``(B, 2, H, W)``, in cells; ``None`` means points: no NMS, boxes of no area.
+                Call `reset` before you change from points to boxes.
             extras: Maps ``{name: (B, D, H, W)}`` to read at the peaks.
             reset: Streams that start anew with this frame, shape ``(B,)``, ``bool``.
 
@@ -256,7 +257,7 @@ class HeatmapPropagator(nn.Module):
 
     def extra_repr(self) -> str:
         """Show every option."""
-        options = inspect.signature(type(self)).parameters
+        options = inspect.signature(HeatmapPropagator).parameters
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in options)
 
     def _propagate(
@@ -283,7 +284,8 @@ class HeatmapPropagator(nn.Module):
             stride=self.stride,
             carry=self.carry,
         )
-        return tracklets, PropagatorOutput(balanced, detections, prior, heatmap, maps.size, self.radius)
+        returned = balanced.to(heatmap.dtype)
+        return tracklets, PropagatorOutput(returned, detections, prior, heatmap, maps.size, self.radius)
 
     def _remember(self, state: Tracklets | None) -> None:
         for name in Tracklets._fields:

@@ -58,11 +58,14 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int) -> Tracklet
     if count != K:
         raise ValueError(f"state holds {K} tracklets per stream, top_k is {count}; call reset() or set top_k={K}")
     if len(heatmap) != B:
-        raise ValueError(f"heatmap has {len(heatmap)} streams, the state {B}. Call reset() before another batch")
+        raise ValueError(
+            f"heatmap has {len(heatmap)} streams, the state {B}. "
+            "Call reset(), or pass None as the state of step(), before another batch"
+        )
     if heatmap.device != tracklets.valid.device:
         raise ValueError(
             f"heatmap is on {heatmap.device}, the state on {tracklets.valid.device}; "
-            "move the module with .to() or call reset()"
+            "move the module (or the state) with .to(), or call reset()"
         )
     dtype = torch.promote_types(heatmap.dtype, torch.float32)
     return tracklets._replace(score=tracklets.score.to(dtype), size=tracklets.size.to(dtype))
@@ -78,9 +81,9 @@ def forget(tracklets: Tracklets, streams: Tensor) -> Tracklets:
     Returns:
         New tracklets; the arguments keep theirs.
     """
-    return tracklets._replace(
-        valid=tracklets.valid & ~streams.unsqueeze(1), next_id=torch.where(streams, 0, tracklets.next_id)
-    )
+    kept = [field.masked_fill(streams.view(-1, *[1] * (field.dim() - 1)), 0) for field in tracklets]
+    cleared = Tracklets(*kept)
+    return cleared._replace(track_id=tracklets.track_id.masked_fill(streams.unsqueeze(1), -1))
 
 
 def stream_mask(streams: int | Sequence[int] | Tensor, batch: int, device: torch.device) -> Tensor:
@@ -98,16 +101,19 @@ def stream_mask(streams: int | Sequence[int] | Tensor, batch: int, device: torch
         ValueError: If there is no such stream, or the mask has another length.
         TypeError: If it is none of these.
     """
-    chosen = torch.as_tensor(streams)
+    try:
+        chosen = torch.as_tensor(streams)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"streams must be an index, a list of them, or a bool mask, got {streams!r}") from error
     if chosen.dtype == torch.bool:
         if chosen.shape != (batch,):
             raise ValueError(f"a mask of streams must have shape ({batch},), got {tuple(chosen.shape)}")
         return chosen.to(device)
-    if chosen.numel() and (chosen.is_floating_point() or chosen.is_complex()):
-        raise TypeError(f"streams must be an index, a list of them, or a bool mask, got {chosen.dtype}")
+    if chosen.dim() > 1 or (chosen.numel() and (chosen.is_floating_point() or chosen.is_complex())):
+        raise TypeError(f"streams must be an index, a list of them, or a bool mask, got {streams!r}")
     for index in chosen.flatten().tolist():
         if not -batch <= index < batch:
-            raise ValueError(f"streams must be between 0 and {batch - 1}, got {index}")
+            raise ValueError(f"streams must be between {-batch} and {batch - 1}, got {index}")
     mask = torch.zeros(batch, dtype=torch.bool)
     mask[chosen.long()] = True
     return mask.to(device)
