@@ -368,7 +368,7 @@ def test_a_real_ctrl_c_from_outside(tmp_path):
         "import pathlib, time\nfrom toy_detectors import spots\n"
         "def detect(frames):\n    pathlib.Path('started').touch()\n    time.sleep(0.02)\n    return spots(frames)\n"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCES), str(Path(__file__).parents[1])])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCES), str(Path(__file__).parent)])}
     command = [
         sys.executable,
         "-m",
