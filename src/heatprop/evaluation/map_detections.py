@@ -1,0 +1,155 @@
+"""Detections from saved maps: per frame, by interpolation, by propagation; and Seq-NMS on them.
+
+Needs torch, which is loaded when something runs.
+"""
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from heatprop.evaluation.columns import GroundTruth, Predictions, Table
+from heatprop.evaluation.saved_maps import SavedMaps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from heatprop.propagator import HeatmapPropagator
+
+
+class Setting(NamedTuple):
+    """How maps become detections: the options of `HeatmapPropagator`, and whether it remembers at all.
+
+    Attributes:
+        radius: The paper's P, in cells.
+        alpha: Share of the long-term average, in [0, 1].
+        beta: Trust in long tracklets, 0 to infinity.
+        nms_threshold: Largest IoU of two detections of one class, in [0, 1].
+        score_threshold: Lowest score of a detection, in [0, 1].
+        top_k: Detections per frame.
+        carry: Score that is carried on, ``"balanced"`` or ``"network"``.
+        memory: ``False``: every frame starts anew.
+    """
+
+    radius: int = 2
+    alpha: float = 0.98
+    beta: float = 2.0
+    nms_threshold: float = 0.3
+    score_threshold: float = 0.05
+    top_k: int = 100
+    carry: Literal["balanced", "network"] = "balanced"
+    memory: bool = True
+
+
+HP = Setting()
+"""The paper's propagation, with its defaults."""
+
+PER_FRAME = Setting(radius=0, memory=False)
+"""The detector alone: 3 x 3 peaks, the same NMS."""
+
+INTERPOLATION = Setting(radius=0, alpha=0.5, beta=math.inf, carry="network")
+"""The paper's Eq. 11: the mean of the network's scores of this frame and the last, where something was detected."""
+
+
+def detect_in_maps(maps: SavedMaps, setting: Setting = HP) -> Predictions:
+    """Detect objects in one video's saved maps.
+
+    Args:
+        maps: The maps.
+        setting: How.
+
+    Returns:
+        Detections by frame, in each by falling score; ``label`` is the name of the class (`name_classes`).
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+    return timed_detections(maps, setting)[0]
+
+
+def timed_detections(maps: SavedMaps, setting: Setting) -> tuple[Predictions, float]:
+    """`detect_in_maps`, with the seconds that it took (one frame is run before, to warm up)."""
+    import torch
+
+    propagator = _propagator(setting, maps.stride)
+    again = None if setting.memory else torch.ones(1, dtype=torch.bool)
+    frames, seconds = list[dict[str, Any]](), 0.0
+    with torch.inference_mode():
+        for number in range(len(maps.heatmap)):
+            one = _frame_of(maps, number)
+            if number == 0:
+                propagator(*one)  # the warm-up
+                propagator.reset()
+            start = time.perf_counter()
+            detections = propagator(*one, reset=again).detections
+            seconds += time.perf_counter() - start
+            frames += detections.unpad()
+    return name_classes(Predictions.of_video(maps.name, frames), maps), seconds
+
+
+def seq_nms_predictions(predictions: Predictions) -> Predictions:
+    """Rescore and suppress the detections of each video by Seq-NMS.
+
+    Args:
+        predictions: Detections of any number of videos.
+
+    Returns:
+        What is left, with new scores, in the order given.
+    """
+    from heatprop.tubelets import rescore_boxes
+
+    order = np.lexsort((predictions.frame, predictions.video))
+    score, tubelet = np.zeros(len(order)), np.full(len(order), -1)
+    videos = predictions.video[order]
+    starts = np.flatnonzero(np.append(True, videos[1:] != videos[:-1])) if len(order) else np.zeros(0, np.int64)
+    for rows in np.split(order, starts[1:]) if len(order) else []:
+        one = predictions.select(rows)
+        score[rows], tubelet[rows] = rescore_boxes(one.box, one.score, one.label, one.frame)
+    return predictions._replace(score=score).select(tubelet >= 0)
+
+
+def name_classes(table: Table, maps: SavedMaps) -> Table:
+    """Call classes by name, since channel 0 of one video's maps may be another class than that of another's.
+
+    Args:
+        table: ``label`` is the channel of the heatmap.
+        maps: The maps it belongs to.
+
+    Returns:
+        The table with names as labels; channels without a name are ``class 0``, ``class 1``, ...
+    """
+    channels: int = maps.heatmap.shape[1]
+    names = [*maps.class_names[:channels], *(f"class {n}" for n in range(len(maps.class_names), channels))]
+    return table._replace(label=np.array(names, np.str_)[table.label])
+
+
+def clip_boxes(table: Table, maps: SavedMaps) -> Table:
+    """Clip boxes to the network input; objects of which nothing is left become ignored ones.
+
+    Args:
+        table: Boxes in pixels of the network input.
+        maps: The maps it belongs to.
+
+    Returns:
+        The table with clipped boxes.
+    """
+    boxes = np.clip(table.box, 0, np.tile(maps.input_wh, 2))
+    if isinstance(table, GroundTruth):
+        gone = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+        table = table._replace(ignore=table.ignore | gone)
+    return table._replace(box=boxes)
+
+
+def _frame_of(maps: SavedMaps, number: int) -> "list[Tensor]":
+    import torch
+
+    rows = slice(number, number + 1)
+    return [torch.from_numpy(one[rows].astype(np.float32)) for one in (maps.heatmap, maps.offset, maps.size)]
+
+
+def _propagator(setting: Setting, stride: float) -> "HeatmapPropagator":
+    from heatprop.propagator import HeatmapPropagator
+
+    options = {name: value for name, value in setting._asdict().items() if name != "memory"}
+    return HeatmapPropagator(stride=stride, **options)

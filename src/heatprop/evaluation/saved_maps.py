@@ -1,0 +1,203 @@
+"""Saved maps of a detector with their ground truth, one ``.npz`` per video."""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatprop.evaluation.bad_rows import Skipped, located
+from heatprop.evaluation.columns import GroundTruth
+from heatprop.evaluation.replacing import replacing
+
+KEYS = ("heatmap", "offset", "size", "stride", "input_wh", "gt_frame", "gt_track", "gt_box")
+LOWEST, FLOOR = 0.003, 0.001
+"""Scores below the first are stored as the second: noise does not compress."""
+EVIDENCE, REACH = 0.02, 2
+"""Offsets and sizes are stored within so many cells of a score above the first."""
+
+
+class SavedMaps(NamedTuple):
+    """The maps of one video of T frames, and what is in it.
+
+    Attributes:
+        name: Name of the video.
+        heatmap: Scores after the sigmoid, shape ``(T, C, H, W)``, ``float16``.
+        offset: ``(dx, dy)``, shape ``(T, 2, H, W)``, ``float16``, in cells.
+        size: ``(w, h)``, shape ``(T, 2, H, W)``, ``float16``, in cells.
+        stride: Pixels of the network input per cell.
+        input_wh: Size of the network input, in pixels.
+        class_names: Name of each of the C classes; empty where not said.
+        truth: Boxes and ignored boxes in pixels of the network input; ``video`` is ``name``, ``frame`` counts
+            from 0, ``label`` is the channel of the heatmap.
+    """
+
+    name: str
+    heatmap: NDArray[Any]
+    offset: NDArray[Any]
+    size: NDArray[Any]
+    stride: float
+    input_wh: tuple[int, int]
+    class_names: tuple[str, ...]
+    truth: GroundTruth
+
+
+def read_saved_maps(path: str | PathLike[str], *, skipped: Skipped | None = None) -> SavedMaps:
+    """Read the maps of one video.
+
+    Args:
+        path: The ``.npz``. Arrays ``gt_label`` and ``ignore_label`` may give channels; without them it is 0.
+        skipped: Collects malformed boxes; ``None`` stops at the first.
+
+    Returns:
+        Maps and boxes; the video is called like the file.
+
+    Raises:
+        ValueError: If an array is missing or has the wrong shape, or a box is malformed.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    _check_shapes(path, arrays)
+    names = np.atleast_1d(arrays.get("class_name", np.zeros(0, np.str_)))
+    width, height = arrays["input_wh"].tolist()
+    return SavedMaps(
+        name=path.stem,
+        heatmap=arrays["heatmap"],
+        offset=arrays["offset"],
+        size=arrays["size"],
+        stride=float(arrays["stride"]),
+        input_wh=(int(width), int(height)),
+        class_names=tuple(map(str, names)),
+        truth=_read_truth(path, arrays, skipped),
+    )
+
+
+def iterate_saved_maps(folder: str | PathLike[str], *, skipped: Skipped | None = None) -> Iterator[SavedMaps]:
+    """Read the videos of a folder one after the other, by name.
+
+    Args:
+        folder: Holds a ``.npz`` per video.
+        skipped: Collects malformed boxes and files; ``None`` stops at the first.
+
+    Yields:
+        The maps of a video; one at a time is in memory.
+
+    Raises:
+        ValueError: If there is no ``.npz``, or one is malformed.
+    """
+    paths = sorted(Path(folder).glob("*.npz"))
+    if not paths:
+        raise ValueError(f"{folder} must hold saved maps, an .npz per video, got none")
+    for path in paths:
+        try:
+            yield read_saved_maps(path, skipped=skipped)
+        except ValueError as problem:
+            if skipped is None:
+                raise
+            skipped.add(str(problem))
+
+
+def write_saved_maps(path: str | PathLike[str], maps: SavedMaps, *, compact: bool = True) -> None:
+    """Write the maps of one video as ``float16``.
+
+    Args:
+        path: The ``.npz`` to write; it is replaced when the new one is whole. Its name becomes the video's.
+        maps: What to write.
+        compact: Floor scores below 0.003 to 0.001, and keep offsets and sizes only within 2 cells of a score
+            above 0.02, which makes files several times smaller.
+
+    Raises:
+        ValueError: If shapes do not fit, or a track or label is text.
+    """
+    truth, ignore = maps.truth.select(~maps.truth.ignore), maps.truth.select(maps.truth.ignore)
+    if truth.track.dtype.kind == "U" or truth.label.dtype.kind == "U":
+        raise ValueError("saved maps hold tracks and channels as whole numbers, got text; number them first")
+    arrays = {
+        **(_compact(maps) if compact else {key: getattr(maps, key) for key in ("heatmap", "offset", "size")}),
+        "stride": np.float64(maps.stride),
+        "input_wh": np.array(maps.input_wh, dtype=np.int32),
+        **{f"gt_{key}": getattr(truth, key) for key in ("frame", "track", "label", "box")},
+        **{f"ignore_{key}": getattr(ignore, key) for key in ("frame", "label", "box")},
+        "class_name": np.array(maps.class_names[0] if len(maps.class_names) == 1 else maps.class_names, np.str_),
+    }
+    _check_shapes(path, arrays)
+    halves = {key: arrays[key].astype(np.float16) for key in ("heatmap", "offset", "size")}
+    with replacing(path, "wb") as file:
+        np.savez_compressed(file, **(arrays | halves))
+
+
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    with open(path, "rb") as file:
+        try:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError("a single array")
+            return dict(archive.items())
+        except (ValueError, EOFError, zipfile.BadZipFile) as problem:
+            raise ValueError(f"{path} must be an .npz archive of plain arrays, got {problem}") from None
+
+
+def _compact(maps: SavedMaps) -> dict[str, NDArray[Any]]:
+    near = _spread(maps.heatmap.max(axis=1, keepdims=True, initial=0) > EVIDENCE)  # (T, 1, H, W)
+    return {
+        "heatmap": np.where(maps.heatmap < LOWEST, FLOOR, maps.heatmap),
+        "offset": np.where(near, maps.offset, 0),
+        "size": np.where(near, maps.size, 0),
+    }
+
+
+def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Make each marked cell a square of ``2 * REACH + 1`` cells."""
+    for axis in (-1, -2):
+        length = mask.shape[axis]
+        padding = [(0, 0)] * mask.ndim
+        padding[axis] = (REACH, REACH)
+        wide = np.pad(mask, padding)
+        mask = np.any([wide.take(range(step, step + length), axis) for step in range(2 * REACH + 1)], axis=0)
+    return mask
+
+
+def _check_shapes(path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
+    if missing := [key for key in KEYS if key not in arrays]:
+        raise ValueError(f"{path} must hold {', '.join(KEYS)}, got no {', '.join(missing)}")
+    shape = arrays["heatmap"].shape
+    if len(shape) != 4:
+        raise ValueError(f"{path}: heatmap must have shape (T, C, H, W), got {shape}")
+    frames, _, height, width = shape
+    boxes = arrays["gt_box"].shape[:1]
+    ignored = arrays["ignore_box"].shape[:1] if "ignore_box" in arrays else (0,)
+    wanted = {"offset": (frames, 2, height, width), "size": (frames, 2, height, width), "stride": (), "input_wh": (2,)}
+    wanted |= {"gt_frame": boxes, "gt_track": boxes, "gt_label": boxes, "gt_box": (*boxes, 4)}
+    wanted |= {"ignore_frame": ignored, "ignore_label": ignored, "ignore_box": (*ignored, 4)}
+    for key, expected in wanted.items():
+        if key in arrays and arrays[key].shape != expected:
+            raise ValueError(f"{path}: {key} must have shape {expected}, got {arrays[key].shape}")
+
+
+def _read_truth(path: Path, arrays: Mapping[str, NDArray[Any]], skipped: Skipped | None) -> GroundTruth:
+    columns = [_read_boxes(path, arrays, kind, skipped) for kind in ("gt", "ignore")]
+    frame, track, label, box = (np.concatenate(pair) for pair in zip(*columns, strict=True))
+    ignore = np.arange(len(frame)) >= len(columns[0][0])
+    return GroundTruth(np.full(len(frame), path.stem), frame, track, label, box, ignore)
+
+
+def _read_boxes(
+    path: Path, arrays: Mapping[str, NDArray[Any]], kind: str, skipped: Skipped | None
+) -> tuple[NDArray[Any], ...]:
+    """Frame, track, label, box of the boxes of a kind; ignored ones are an object each, below 0."""
+    box = arrays.get(f"{kind}_box", np.zeros((0, 4)))
+    frame = arrays.get(f"{kind}_frame", np.zeros(0, np.int64))
+    track = arrays.get(f"{kind}_track", -1 - np.arange(len(box)))
+    label = arrays.get(f"{kind}_label", np.zeros(len(box), np.int64))
+    frames, channels = arrays["heatmap"].shape[:2]
+    good = (frame >= 0) & (frame < frames) & (label >= 0) & (label < channels) & np.isfinite(box).all(axis=1)
+    for row in np.flatnonzero(~good).tolist():
+        with located(path, f"{kind}_box[{row}]", skipped):
+            came = f"frame {frame[row]}, channel {label[row]}, box {box[row].tolist()}"
+            raise ValueError(
+                f"a box must be finite, in frame 0 to {frames - 1}, channel 0 to {channels - 1}, got {came}"
+            )
+    return frame[good], track[good], label[good], box[good]
