@@ -8,6 +8,8 @@ from heatprop.output import PropagatorOutput
 from heatprop.peaks import find_peaks, top_k, window_maximum
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
+from heatprop.tubelet_detections import seq_nms_detections
+from heatprop.tubelets import Tubelets, seq_nms
 
 __version__ = "0.1.0"
 
@@ -17,6 +19,7 @@ __all__ = [
     "HeatmapPropagator",
     "PropagatorOutput",
     "Tracklets",
+    "Tubelets",
     "VideoDetector",
     "adapters",
     "balance",
@@ -28,6 +31,8 @@ __all__ = [
     "find_peaks",
     "nms",
     "pairwise_iou",
+    "seq_nms",
+    "seq_nms_detections",
     "temporal_average",
     "top_k",
     "window_maximum",

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from heatprop import HeatmapPropagator, __version__
+from heatprop.evaluating.commands import eval_app
 from heatprop.running import (
     Detector,
     DetectorError,
@@ -20,6 +21,8 @@ from heatprop.running import (
 from heatprop.running import options as use
 from heatprop.running.results import Cuts
 from heatprop.running.terminal import Terminal
+from heatprop.synthetic.commands import make_benchmark
+from heatprop.tuning.commands import tune
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
@@ -111,6 +114,11 @@ def demo(
     from heatprop.demo import run_demo  # it needs matplotlib and the clips
 
     run_demo(out, degrade=degrade, quick=quick, seed=seed)
+
+
+app.add_typer(eval_app, name="eval")
+app.command(no_args_is_help=True)(tune)
+app.command(no_args_is_help=True)(make_benchmark)
 
 
 def _load(name: str, adapter: str | None, device: str) -> Detector:

@@ -42,7 +42,7 @@ def seq_nms_detections(
     Raises:
         ValueError: If the detections have no time, frames differ in shape, or an option is out of range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from heatprop import HeatmapPropagator
         >>> maps = torch.zeros(1, 5, 1, 16, 16)  # five frames

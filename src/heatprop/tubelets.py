@@ -68,7 +68,7 @@ def seq_nms(
         TypeError: If a threshold is no number.
         ValueError: If lengths or shapes do not fit, a score is not finite, or an option is out of range.
 
-    Example:
+    Examples:
         One object, its score low in the second frame; a weaker box on top of it goes:
 
         >>> import numpy as np

@@ -45,7 +45,7 @@ def average_precision(truth: GroundTruth, predictions: Predictions, *, rule: Rul
     Raises:
         ValueError: If the rule has a wrong number, or videos or labels are text in one table only.
 
-    Example:
+    Examples:
         >>> truth = GroundTruth(video=[0, 0], frame=[0, 1], track=[0, 0], label=[1, 1], box=[[0, 0, 49, 49]] * 2)
         >>> boxes = [[0, 0, 49, 49], [60, 60, 80, 80], [0, 0, 49, 45]]
         >>> found = Predictions([0, 0, 0], frame=[0, 0, 1], label=[1, 1, 1], score=[0.9, 0.8, 0.7], box=boxes)

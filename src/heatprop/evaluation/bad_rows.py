@@ -19,7 +19,7 @@ class Skipped:
         count: How many rows.
         messages: File, place and fault of the first `LISTED` of them.
 
-    Example:
+    Examples:
         >>> skipped = Skipped()
         >>> with located("det.txt", "line 3", skipped):
         ...     box = parse_number("x", "twelve")

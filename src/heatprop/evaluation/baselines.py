@@ -160,7 +160,7 @@ def methods_like(propagation: Setting = HP) -> dict[str, Setting]:
     Returns:
         Name -> setting.
 
-    Example:
+    Examples:
         >>> methods_like(Setting(nms_threshold=0.5))["interpolation"]._asdict()["nms_threshold"]
         0.5
     """

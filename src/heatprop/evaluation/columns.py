@@ -53,7 +53,7 @@ class GroundTruth(_GroundTruthColumns):
         TypeError: If a column holds another kind of value.
         ValueError: If shapes do not fit, or a number is not finite.
 
-    Example:
+    Examples:
         >>> truth = GroundTruth(video=[0, 0], frame=[0, 1], track=[7, 7], label=[2, 2], box=[[0, 0, 9, 9]] * 2)
         >>> truth.box.shape, truth.ignore
         ((2, 4), array([False, False]))
@@ -101,7 +101,7 @@ class Predictions(_PredictionsColumns):
         TypeError: If a column holds another kind of value.
         ValueError: If shapes do not fit, or a number is not finite.
 
-    Example:
+    Examples:
         >>> found = Predictions(video=["a", "a"], frame=[0, 1], label=[2, 2], score=[0.9, 0.2], box=[[0, 0, 9, 9]] * 2)
         >>> found.select(found.score >= 0.3).frame
         array([0])
@@ -142,7 +142,7 @@ class Predictions(_PredictionsColumns):
         Returns:
             All boxes, as rows.
 
-        Example:
+        Examples:
             >>> frames = [dict(boxes=[[0, 0, 9, 9]], scores=[0.9], labels=[1]), dict(boxes=[], scores=[], labels=[])]
             >>> Predictions.of_video("a", frames, first_frame=5).frame
             array([5])
@@ -170,7 +170,7 @@ def join(tables: Sequence[Table]) -> Table:
     Raises:
         ValueError: If there is none, or one names videos, tracks or labels by text and another by number.
 
-    Example:
+    Examples:
         >>> one = Predictions(video=["a"], frame=[0], label=[2], score=[0.9], box=[[0, 0, 9, 9]])
         >>> join([one, one._replace(video=np.array(["b"]))]).video
         array(['a', 'b'], dtype='<U1')

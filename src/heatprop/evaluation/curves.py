@@ -64,7 +64,7 @@ def trace_curve(score: FloatArray, correct: BoolArray, ground_truth: int) -> Cur
     Returns:
         The curve.
 
-    Example:
+    Examples:
         >>> curve = trace_curve(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), ground_truth=4)
         >>> curve.recall, curve.precision
         (array([0.25, 0.25, 0.5 ]), array([1.        , 0.5       , 0.66666667]))
@@ -90,7 +90,7 @@ def area_under_curve(curve: Curve, *, recall_points: int | None = None) -> float
     Raises:
         ValueError: If there are fewer than 2 recall points.
 
-    Example:
+    Examples:
         Of 4 objects one is found, then nothing, then another: 0.25 * 1 + 0.25 * 2/3.
 
         >>> curve = trace_curve(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), ground_truth=4)
@@ -117,7 +117,7 @@ def area_of_hits(hits: IntArray, ground_truth: int, *, recall_points: int | None
     Raises:
         ValueError: If there are fewer than 2 recall points.
 
-    Example:
+    Examples:
         >>> round(area_of_hits(np.array([0, 2]), ground_truth=4), 4)
         0.4167
     """
@@ -149,7 +149,7 @@ def read_at_recall(curve: Curve, recall: float) -> Reading | None:
     Raises:
         ValueError: If the recall is not in (0, 1].
 
-    Example:
+    Examples:
         >>> curve = trace_curve(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), ground_truth=4)
         >>> read_at_recall(curve, 0.5)
         Reading(ground_truth=4, false_negatives=2, false_positives=1, precision=0.666..., score=0.7)

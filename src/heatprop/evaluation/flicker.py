@@ -69,7 +69,7 @@ def gaps(hits: TrackHits) -> Gaps:
     Returns:
         Number and lengths.
 
-    Example:
+    Examples:
         >>> from heatprop.evaluation import GroundTruth, Predictions, track_hits
         >>> frames, box = np.arange(9), [[0, 0, 49, 49]] * 9
         >>> truth = GroundTruth([0] * 9, frames, track=[7] * 9, label=[1] * 9, box=box)
@@ -98,7 +98,7 @@ def score_jitter(hits: TrackHits) -> float:
     Returns:
         Mean absolute change, in the unit of the score; NaN where no two frames are hit one after the other.
 
-    Example:
+    Examples:
         >>> from heatprop.evaluation import GroundTruth, Predictions, track_hits
         >>> box = [[0, 0, 49, 49]] * 5
         >>> truth = GroundTruth([0] * 5, np.arange(5), track=[7] * 5, label=[1] * 5, box=box)
@@ -128,7 +128,7 @@ def box_jitter(hits: TrackHits) -> BoxJitter:
     Returns:
         Centre and size, in pixels per frame; NaN where no two frames are hit one after the other.
 
-    Example:
+    Examples:
         >>> from heatprop.evaluation import GroundTruth, Predictions, track_hits
         >>> objects, boxes = [[0, 0, 50, 50], [4, 0, 54, 50]], [[1, 0, 51, 50], [3, 0, 53, 53]]
         >>> truth = GroundTruth([0] * 2, frame=[0, 1], track=[7] * 2, label=[1] * 2, box=objects)
@@ -158,7 +158,7 @@ def detection_delay(hits: TrackHits) -> DetectionDelay:
     Returns:
         Mean over the tracks that are found, and how many are not.
 
-    Example:
+    Examples:
         >>> from heatprop.evaluation import GroundTruth, Predictions, track_hits
         >>> box = [[0, 0, 49, 49]] * 4
         >>> truth = GroundTruth([0] * 4, frame=[5, 6, 7, 8], track=[7] * 4, label=[1] * 4, box=box)

@@ -69,7 +69,7 @@ def find_ghosts(
     Raises:
         ValueError: If a picture size is missing.
 
-    Example:
+    Examples:
         >>> truth = GroundTruth([0], frame=[0], track=[0], label=[1], box=[[0, 0, 50, 50]])
         >>> boxes = [[10, 0, 60, 50], [60, 60, 90, 90], [60, 60, 90, 90]]
         >>> found = Predictions([0] * 3, frame=[0] * 3, label=[2] * 3, score=[0.9, 0.8, 0.2], box=boxes)
@@ -107,7 +107,7 @@ def ghost_rate(
     Returns:
         Rate and counts.
 
-    Example:
+    Examples:
         >>> truth = GroundTruth([0], frame=[0], track=[0], label=[1], box=[[0, 0, 50, 50]])
         >>> boxes = [[10, 0, 60, 50], [60, 60, 90, 90], [60, 60, 90, 90]]
         >>> found = Predictions([0] * 3, frame=[0] * 3, label=[2] * 3, score=[0.9, 0.8, 0.2], box=boxes)
@@ -149,7 +149,7 @@ def ghost_age(
     Returns:
         Mean, longest, and each age.
 
-    Example:
+    Examples:
         >>> truth = GroundTruth([], [], [], [], [])
         >>> boxes = [[0, 0, 50, 50], [5, 0, 55, 50], [80, 80, 90, 90], [10, 0, 60, 50], [80, 80, 90, 90]]
         >>> found = Predictions([0] * 5, frame=[0, 1, 1, 2, 3], label=[1] * 5, score=[0.9] * 5, box=boxes)

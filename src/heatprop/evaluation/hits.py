@@ -64,7 +64,7 @@ def track_hits(
         ValueError: If both or none of ``score`` and ``recall`` are given, the recall is not in (0, 1], or a track
             has two boxes in one frame.
 
-    Example:
+    Examples:
         Three frames of one object; the detector misses the second:
 
         >>> box = [[0, 0, 49, 49]] * 3

@@ -52,7 +52,7 @@ def class_ids(names: Sequence[str] = tuple(VID_WNIDS)) -> dict[str, int]:
     Raises:
         ValueError: If a name comes twice.
 
-    Example:
+    Examples:
         >>> class_ids()["n02084071"], VID_CLASSES[9 - 1]
         (9, 'dog')
     """

@@ -73,7 +73,7 @@ def joint_codes(name: str, *columns: NDArray[Any]) -> tuple[NDArray[Any], list[I
     Raises:
         ValueError: If one holds text and another numbers.
 
-    Example:
+    Examples:
         >>> joint_codes("label", np.array([30, 10, 10]), np.array([20, 30]))
         (array([10, 20, 30]), [array([2, 0, 0]), array([1, 2])])
     """

@@ -71,7 +71,7 @@ def match(truth: GroundTruth, predictions: Predictions, *, rule: Rule = VID, sam
     Raises:
         ValueError: If the rule's threshold is not in [0, 1], or videos or labels are text in one table only.
 
-    Example:
+    Examples:
         The second detection fits better but comes later: the object is taken, it is a false positive.
 
         >>> truth = GroundTruth(video=[0], frame=[0], track=[0], label=[1], box=[[0, 0, 99, 99]])
@@ -112,7 +112,7 @@ def iou_thresholds(boxes: FloatArray, rule: Rule = VID) -> FloatArray:
     Returns:
         Shape ``(n,)``; 0 for a box without area (which nothing overlaps).
 
-    Example:
+    Examples:
         Squares of 10, 20 and 100 pixels:
 
         >>> iou_thresholds(np.array([[1.0, 1, 10, 10], [1, 1, 20, 20], [1, 1, 100, 100]]))

@@ -41,7 +41,7 @@ def displacement(
     Raises:
         ValueError: If a track has two boxes in one frame, or a picture size is missing.
 
-    Example:
+    Examples:
         >>> boxes = [[0, 0, 40, 40], [12, 4, 52, 44], [12, 4, 52, 44]]
         >>> truth = GroundTruth(video=[0] * 3, frame=[0, 1, 3], track=[5] * 3, label=[1] * 3, box=boxes)
         >>> displacement(truth)
@@ -80,7 +80,7 @@ def motion_iou(truth: GroundTruth, *, reach: int = 10, plus_one: bool = True) ->
     Raises:
         ValueError: If a track has two boxes in one frame, or ``reach`` is below 1.
 
-    Example:
+    Examples:
         The middle box meets itself once and a box shifted by half its width once: (1 + 1/3) / 2.
 
         >>> boxes = [[1, 1, 10, 10], [1, 1, 10, 10], [6, 1, 15, 10]]
@@ -113,7 +113,7 @@ def uncovered_pairs(displacements: NDArray[np.float64], radii: Iterable[float] =
     Returns:
         Radius -> share of the pairs with displacement > radius, in [0, 1]; NaN without pairs.
 
-    Example:
+    Examples:
         >>> uncovered_pairs(np.array([np.nan, 0.0, 0.5, 1.0, 3.0]), radii=[0, 1, 2, 3])
         {0: 0.75, 1: 0.25, 2: 0.25, 3: 0.0}
     """
@@ -136,7 +136,7 @@ def suggest_radius(displacements: NDArray[np.float64], *, uncovered: float = 0.0
     Raises:
         ValueError: If there is no pair, or the share is not in [0, 1].
 
-    Example:
+    Examples:
         >>> suggest_radius(np.array([0.0] * 96 + [2.5, 2.5, 7.0, 9.0]))
         0
         >>> suggest_radius(np.array([0.0] * 96 + [2.5, 2.5, 7.0, 9.0]), uncovered=0.02)

@@ -20,7 +20,7 @@ def falling_order(values: FloatArray) -> IntArray:
     Returns:
         Places, shape ``(n,)``.
 
-    Example:
+    Examples:
         >>> falling_order(np.array([0.5, 0.9, 0.5, 0.7]))
         array([1, 3, 0, 2])
     """
@@ -42,7 +42,7 @@ def grouped_order(groups: IntArray, values: FloatArray) -> IntArray:
     Returns:
         Places, shape ``(n,)``.
 
-    Example:
+    Examples:
         >>> grouped_order(np.array([1, 0, 1, 1]), np.array([0.2, 0.1, 0.9, 0.2]))
         array([1, 2, 0, 3])
     """
@@ -54,7 +54,7 @@ def grouped_order(groups: IntArray, values: FloatArray) -> IntArray:
 def code_order(codes: IntArray) -> IntArray:
     """Order whole numbers of 0 or more, equal ones as given; up to 65,535 numpy does it in linear time.
 
-    Example:
+    Examples:
         >>> code_order(np.array([2, 0, 2, 1]))
         array([1, 3, 0, 2])
     """
@@ -65,7 +65,7 @@ def code_order(codes: IntArray) -> IntArray:
 def starts_of_runs(column: NDArray[Any]) -> IntArray:
     """Find where a run of equal neighbours starts.
 
-    Example:
+    Examples:
         >>> starts_of_runs(np.array([4, 4, 2, 4]))
         array([0, 2, 3])
     """

@@ -21,7 +21,7 @@ def iou(boxes: FloatArray, others: FloatArray, *, plus_one: bool = False) -> Flo
     Returns:
         Shape ``(n,)``, in [0, 1]; 0 where the boxes have no common area, so for every box without area.
 
-    Example:
+    Examples:
         >>> first, second = np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 15, 10]])
         >>> iou(first, second)
         array([0.33333333])
@@ -51,7 +51,7 @@ def pairs_in_groups(groups: IntArray, other_groups: IntArray) -> Iterator[tuple[
         Indices of rows and of other rows, chunk by chunk, by rising row, then rising other row. The pairs of one
         row are never split between chunks.
 
-    Example:
+    Examples:
         >>> [(rows, others)] = pairs_in_groups(np.array([1, 0]), np.array([1, 2, 1]))
         >>> rows, others
         (array([0, 0]), array([0, 2]))

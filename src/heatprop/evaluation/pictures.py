@@ -26,7 +26,7 @@ def picture_sizes(picture_size: PictureSize, video: NDArray[Any]) -> FloatArray:
     Raises:
         ValueError: If a video has no size, or a size is not two numbers above 0.
 
-    Example:
+    Examples:
         >>> picture_sizes({"a": (640, 480), "b": (1280, 720)}, np.array(["b", "a"]))
         array([[1280.,  720.],
                [ 640.,  480.]])

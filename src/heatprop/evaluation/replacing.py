@@ -22,7 +22,7 @@ def replacing(path: str | PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
     Yields:
         The open file.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:

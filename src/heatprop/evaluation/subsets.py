@@ -31,7 +31,7 @@ def displacement_subsets(
     Returns:
         ``slow``, ``median``, ``fast`` and ``overall`` (all pairs), masks of shape ``(n,)``.
 
-    Example:
+    Examples:
         >>> displacement_subsets(np.array([np.nan, 1.9, 2.0, 4.0]))["median"]
         array([False, False,  True, False])
     """
@@ -56,7 +56,7 @@ def motion_iou_subsets(
     Returns:
         ``slow``, ``medium`` and ``fast``, masks of shape ``(n,)``.
 
-    Example:
+    Examples:
         >>> motion_iou_subsets(np.array([np.nan, 0.95, 0.9, 0.1]))["medium"]
         array([False, False,  True, False])
     """
@@ -88,7 +88,7 @@ def subset_average_precision(
     Raises:
         ValueError: If a mask does not fit the ground truth.
 
-    Example:
+    Examples:
         >>> boxes = [[0, 0, 49, 49], [60, 0, 99, 49]]
         >>> truth = GroundTruth(video=[0, 0], frame=[0, 0], track=[0, 1], label=[1, 1], box=boxes)
         >>> found = Predictions([0, 0], frame=[0, 0], label=[1, 1], score=[0.9, 0.8], box=[boxes[1], [0, 0, 20, 20]])
@@ -155,7 +155,7 @@ def nearest_object(truth: GroundTruth, predictions: Predictions, *, plus_one: bo
     Returns:
         Row of the ground truth, -1 where the frame has no object, shape ``(n,)``.
 
-    Example:
+    Examples:
         >>> boxes = [[0, 0, 9, 9], [90, 90, 99, 99]]
         >>> truth = GroundTruth(video=[0, 0], frame=[0, 0], track=[0, 1], label=[1, 1], box=boxes)
         >>> found = Predictions([0, 0], frame=[0, 1], label=[1, 1], score=[0.9, 0.8], box=[[70, 70, 80, 80]] * 2)

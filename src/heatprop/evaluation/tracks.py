@@ -35,7 +35,7 @@ def order_tracks(truth: GroundTruth) -> TrackOrder:
     Raises:
         ValueError: If a track has two boxes in one frame.
 
-    Example:
+    Examples:
         >>> box = [[0, 0, 9, 9]] * 3
         >>> truth = GroundTruth(video=[0] * 3, frame=[5, 4, 4], track=[1, 1, 2], label=[3] * 3, box=box)
         >>> order_tracks(truth).rows

@@ -60,7 +60,7 @@ def advise(results: Results, baseline: Mapping[str, Measures], *, folds: int = M
     Raises:
         ValueError: If there are no results or fewer than 2 folds.
 
-    Example:
+    Examples:
         What is best on one video is worst on the other, so that the choice is worth nothing on new ones:
 
         >>> a, b = Setting(radius=1), Setting(radius=2)

@@ -71,7 +71,7 @@ def summarize(measures: Sequence[Measures]) -> Measures:
     Returns:
         Means of precision and jitter, sums of the counts.
 
-    Example:
+    Examples:
         >>> summarize([Measures(0.5, 1, 3, 0, 9, 0.25), Measures(1.0, 0, 0, 2, 5, float("nan"))])
         Measures(precision=0.75, gaps=1, missed=3, ghosts=2, boxes=14, jitter=0.25)
     """

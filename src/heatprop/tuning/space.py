@@ -28,7 +28,7 @@ def sweep(name: str, base: Setting = HP) -> dict[float, Setting]:
     Returns:
         Value -> setting.
 
-    Example:
+    Examples:
         >>> [setting.radius for setting in sweep("radius").values()]
         [0, 1, 2, 3, 4, 5]
     """
@@ -45,7 +45,7 @@ def first_settings(base: Setting = HP) -> list[Setting]:
     Returns:
         Settings, each once.
 
-    Example:
+    Examples:
         >>> len(first_settings())  # 6 + 8 + 7, the defaults three times
         19
     """
@@ -61,7 +61,7 @@ def to_parameters(setting: Setting) -> dict[str, Any]:
     Returns:
         Name -> value; beta as its logarithm to base 10.
 
-    Example:
+    Examples:
         >>> to_parameters(Setting())
         {'radius': 2, 'alpha': 0.98, 'log_beta': 0.30103, 'nms_threshold': 0.3}
     """
@@ -83,7 +83,7 @@ def from_parameters(parameters: Mapping[str, Any], base: Setting = HP) -> Settin
     Returns:
         The setting; beta has three significant digits.
 
-    Example:
+    Examples:
         >>> from_parameters(to_parameters(Setting(beta=5.0))).beta
         5.0
     """

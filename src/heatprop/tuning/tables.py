@@ -95,7 +95,7 @@ def describe(setting: Setting) -> str:
     Returns:
         As a call has them.
 
-    Example:
+    Examples:
         >>> describe(Setting(radius=1, beta=1.0))
         'radius=1, alpha=0.98, beta=1, nms_threshold=0.3'
     """
