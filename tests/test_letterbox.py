@@ -35,19 +35,6 @@ def test_letterbox_matches_centernets_rule_as_loops(height, width, size):
     torch.testing.assert_close(square, torch.from_numpy(expected), atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize(("height", "width", "size"), [(108, 192, 64), (37, 100, 64), (33, 60, 128)])
-def test_letterbox_of_bytes_matches_opencvs_affine_warp_to_one_grey_level(height, width, size):
-    """CenterNet calls ``cv2.warpAffine``, whose weights are multiples of 1/32."""
-    cv2 = pytest.importorskip("cv2", reason="OpenCV comes with the extra video", exc_type=ImportError)
-    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    r = size / max(height, width)
-    matrix = np.array([[r, 0, (size - r * width) / 2], [0, r, (size - r * height) / 2]])
-    expected = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
-    square, _ = letterbox(torch.from_numpy(image).permute(2, 0, 1)[None], size)
-    assert square.dtype == torch.uint8
-    assert np.abs(square[0].permute(1, 2, 0).numpy().astype(int) - expected).max() <= 1
-
-
 def test_a_frame_of_the_right_size_comes_back_bit_for_bit():
     frames = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
     assert torch.equal(letterbox(frames, 32)[0], frames)
