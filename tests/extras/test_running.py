@@ -3,6 +3,7 @@
 import _thread
 import json
 import signal
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,18 @@ import torch
 from toy_detectors import BOX, CELL, POISON, film
 
 from heatprop import HeadMaps, HeatmapPropagator
-from heatprop.running import DetectorError, FrameDetector, RecordWriter, Summary, Wanted, distinct_stems, load_detector
+from heatprop.evaluation.saved_maps import EVIDENCE, FLOOR, LOWEST, read_saved_maps
+from heatprop.running import (
+    Detector,
+    DetectorError,
+    FrameDetector,
+    MapWriter,
+    RecordWriter,
+    Summary,
+    Wanted,
+    distinct_stems,
+    load_detector,
+)
 from heatprop.running.interrupts import Interrupts
 from heatprop.running.picture import fit
 from heatprop.video import Frame
@@ -332,6 +344,155 @@ def test_nothing_is_left_if_ctrl_c_comes_before_the_first_frame(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+# --- saved maps -------------------------------------------------------------------------------------------------------
+
+
+def noisy(count, *, classes=2, height=12, width=16):
+    """A detector of random maps, a tenth of whose scores are clear, and those maps."""
+    generator = torch.Generator().manual_seed(0)
+    made = [
+        HeadMaps(
+            torch.rand(1, classes, height, width, generator=generator) ** 8,
+            torch.rand(1, 2, height, width, generator=generator),
+            8 * torch.rand(1, 2, height, width, generator=generator),
+        )
+        for _ in range(count)
+    ]
+    left = iter(made)
+    return (lambda pixels: next(left)), made
+
+
+def save(path, network, count, **options):
+    detector = FrameDetector(
+        Detector("noisy", network, None, torch.device("cpu")), HeatmapPropagator(), keep_maps=True, **options
+    )
+    with MapWriter(path) as writer:
+        for result in detector.results(frames([np.zeros((48, 64, 3), np.uint8)] * count)):
+            writer.write(result)
+    return read_saved_maps(path)
+
+
+def half(values):
+    return values.numpy().astype(np.float16)
+
+
+def test_saved_maps_are_the_detectors_where_they_matter(tmp_path):
+    network, made = noisy(7, height=16)
+    saved = save(tmp_path / "a.npz", network, 7)
+    assert (saved.name, saved.stride, saved.input_wh, saved.class_names) == ("a", 4, (64, 48), ())
+    assert len(saved.truth.frame) == 0
+    assert (saved.heatmap.shape, saved.size.shape) == ((7, 2, 12, 16), (7, 2, 12, 16)), "without padding"
+    assert {values.dtype for values in saved[1:4]} == {np.dtype(np.float16)}
+    for number, maps in enumerate(made):
+        heatmap, offset, size = (half(one[0, :, :12]) for one in maps[:3])
+        low = maps.heatmap[0, :, :12].numpy() < LOWEST
+        assert low.any()
+        np.testing.assert_array_equal(saved.heatmap[number], np.where(low, np.float16(FLOOR), heatmap))
+        for y, x in np.argwhere((heatmap > 1.01 * EVIDENCE).any(axis=0)):
+            near = (slice(None), slice(max(0, y - 2), y + 3), slice(max(0, x - 2), x + 3))
+            np.testing.assert_array_equal(saved.offset[number][near], offset[near])
+            np.testing.assert_array_equal(saved.size[number][near], size[near])
+
+
+def test_offsets_and_sizes_are_kept_where_only_the_memory_has_an_object(tmp_path):
+    scores = [0.9, 0.9, 0.0]
+    with MapWriter(tmp_path / "a.npz") as writer:
+        for result in results(film(scores, cell=(6, 5)), keep_maps=True):
+            writer.write(result)
+    saved = read_saved_maps(tmp_path / "a.npz")
+    assert saved.heatmap[2].max() == np.float16(FLOOR)
+    assert saved.size[2, :, 5, 6].tolist() == [BOX[0] / CELL, BOX[1] / CELL]
+    assert saved.offset[2, :, 5, 6].tolist() == [0.5, 0.5], "the detector gives no offset: half a cell"
+    assert not saved.size[2, :, :, 12:].any()
+
+
+def test_a_poisoned_frame_is_saved_as_it_is(tmp_path):
+    with MapWriter(tmp_path / "a.npz") as writer:
+        for result in results(film([0.8] * 3, order={1: POISON}), keep_maps=True):
+            writer.write(result)
+    assert np.isnan(read_saved_maps(tmp_path / "a.npz").heatmap).all(axis=(1, 2, 3)).tolist() == [False, True, False]
+
+
+def test_saved_maps_need_results_with_maps(tmp_path):
+    with pytest.raises(ValueError, match="pass keep_maps=True to FrameDetector"), MapWriter(tmp_path / "a") as writer:
+        writer.write(results(film([0.8]))[0])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("error", "left"), [(KeyboardInterrupt, ["a.npz", "a.partial.npz"]), (OSError, ["a.npz"])])
+def test_an_older_file_stays_when_maps_break_off(tmp_path, error, left):
+    path = tmp_path / "a.npz"
+    path.write_text("old")
+    with suppress(error), MapWriter(path) as writer:
+        for result in results(film([0.8] * 3), keep_maps=True):
+            writer.write(result)
+        assert [path.name for path in tmp_path.glob("*.npz")] == ["a.npz"], "nothing that a reader would take for maps"
+        raise error
+    assert path.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    if error is KeyboardInterrupt:
+        assert writer.saved_to == tmp_path / "a.partial.npz"
+        assert len(read_saved_maps(writer.saved_to).heatmap) == 3
+
+
+def test_maps_are_whole_when_ctrl_c_breaks_off_the_writing_of_a_frame(tmp_path, monkeypatch):
+    first, second = results(film([0.8, 0.4]), keep_maps=True)
+    with suppress(KeyboardInterrupt), MapWriter(tmp_path / "a.npz") as writer:
+        writer.write(first)
+        monkeypatch.setattr(writer._packed["size"], "write", interrupted)
+        writer.write(second)
+    saved = read_saved_maps(tmp_path / "a.partial.npz")
+    assert saved.heatmap.shape == (1, 1, 12, 16)
+    np.testing.assert_allclose(saved.heatmap.max(), 0.8, atol=1e-3)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_nothing_is_left_if_ctrl_c_comes_while_the_file_is_put_together(tmp_path, monkeypatch):
+    (result,) = results(film([0.8]), keep_maps=True)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", interrupted)
+    with suppress(KeyboardInterrupt), MapWriter(tmp_path / "a.npz") as writer:
+        writer.write(result)
+    assert writer.saved_to is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_maps_that_change_shape_are_told(tmp_path):
+    one, other = (results(film([0.8], height=height), keep_maps=True)[0] for height in (48, 96))
+    message = r"heatmap changed shape between frames, from \(1, 12, 16\) to \(1, 24, 16\)"
+    with MapWriter(tmp_path / "a.npz") as writer:
+        writer.write(one)
+        with pytest.raises(ValueError, match=message):
+            writer.write(other)
+    assert len(read_saved_maps(tmp_path / "a.npz").heatmap) == 1
+
+
+def test_no_frame_gives_no_maps(tmp_path):
+    with MapWriter(tmp_path / "a.npz") as writer:
+        pass
+    assert writer.saved_to is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_maps_takes_the_memory_of_a_frame(tmp_path):
+    """A frame of 64 classes is 2 MB in float16; ten more would show."""
+    heatmap = torch.rand(1, 64, 128, 128) ** 20
+    result = results(film([0.8]), keep_maps=True)[0]
+    maps = HeadMaps(heatmap, None, torch.rand(1, 2, 128, 128))
+    network = result.network._replace(maps=maps, reached=torch.zeros(1, 1, 128, 128, dtype=torch.bool))
+    peaks = []
+    for count in (2, 12):
+        tracemalloc.start()
+        with MapWriter(tmp_path / "a.npz") as writer:
+            for _ in range(count):
+                writer.write(result._replace(network=network))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 1e6
+
+
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
@@ -341,9 +502,9 @@ def test_names_of_outputs_differ_where_file_systems_do_not():
 
 
 def test_every_kind_of_output_has_its_name():
-    wanted = Wanted(annotated=True, blurred=True, compared=True, records=True, suffix=".mkv")
+    wanted = Wanted(annotated=True, blurred=True, compared=True, records=True, suffix=".mkv", maps=True)
     names = [path.name for path in wanted.paths(Path("out"), "x").values()]
-    assert names == ["x_annotated.mkv", "x_blurred.mkv", "x_compare.mkv", "x.jsonl"]
+    assert names == ["x_annotated.mkv", "x_blurred.mkv", "x_compare.mkv", "x.jsonl", "x.npz"]
     assert Wanted(annotated=False).paths(Path("out"), "x") == {}
 
 

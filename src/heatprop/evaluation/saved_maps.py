@@ -115,8 +115,9 @@ def write_saved_maps(path: str | PathLike[str], maps: SavedMaps, *, compact: boo
     truth, ignore = maps.truth.select(~maps.truth.ignore), maps.truth.select(maps.truth.ignore)
     if truth.track.dtype.kind == "U" or truth.label.dtype.kind == "U":
         raise ValueError("saved maps hold tracks and channels as whole numbers, got text; number them first")
+    dense = (maps.heatmap, maps.offset, maps.size)
     arrays = {
-        **(_compact(maps) if compact else {key: getattr(maps, key) for key in ("heatmap", "offset", "size")}),
+        **dict(zip(("heatmap", "offset", "size"), compact_maps(*dense) if compact else dense, strict=True)),
         "stride": np.float64(maps.stride),
         "input_wh": np.array(maps.input_wh, dtype=np.int32),
         **{f"gt_{key}": getattr(truth, key) for key in ("frame", "track", "label", "box")},
@@ -129,6 +130,25 @@ def write_saved_maps(path: str | PathLike[str], maps: SavedMaps, *, compact: boo
         np.savez_compressed(file, **(arrays | halves))
 
 
+def compact_maps(
+    heatmap: NDArray[Any], offset: NDArray[Any], size: NDArray[Any], *, near: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Drop what does not compress and nobody reads: noise, and offsets and sizes where nothing is.
+
+    Args:
+        heatmap: Scores, shape ``(T, C, H, W)``; those below 0.003 become 0.001, NaN stays.
+        offset: ``(dx, dy)``, shape ``(T, 2, H, W)``; becomes 0 further than 2 cells from a score above 0.02.
+        size: ``(w, h)``, shape ``(T, 2, H, W)``, likewise.
+        near: Cells that count like a score above 0.02, shape ``(T, 1, H, W)``; none by default.
+
+    Returns:
+        The three maps.
+    """
+    evidence = heatmap.max(axis=1, keepdims=True, initial=0) > EVIDENCE  # (T, 1, H, W)
+    kept = _spread(evidence if near is None else evidence | near)
+    return np.where(heatmap < LOWEST, FLOOR, heatmap), np.where(kept, offset, 0), np.where(kept, size, 0)
+
+
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     with open(path, "rb") as file:
         try:
@@ -138,15 +158,6 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             return dict(archive.items())
         except (ValueError, EOFError, zipfile.BadZipFile) as problem:
             raise ValueError(f"{path} must be an .npz archive of plain arrays, got {problem}") from None
-
-
-def _compact(maps: SavedMaps) -> dict[str, NDArray[Any]]:
-    near = _spread(maps.heatmap.max(axis=1, keepdims=True, initial=0) > EVIDENCE)  # (T, 1, H, W)
-    return {
-        "heatmap": np.where(maps.heatmap < LOWEST, FLOOR, maps.heatmap),
-        "offset": np.where(near, maps.offset, 0),
-        "size": np.where(near, maps.size, 0),
-    }
 
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -1,9 +1,10 @@
 """What ``heatprop run`` does: video files through a detector and a memory into files; extras ``cli`` and ``video``."""
 
 from heatprop.running.detectors import ADAPTERS, Detector, DetectorError, load_detector
+from heatprop.running.maps import MapWriter
 from heatprop.running.outputs import Outputs, Wanted
 from heatprop.running.records import RecordWriter, records
-from heatprop.running.results import Found, FrameDetector, FrameResult
+from heatprop.running.results import Found, FrameDetector, FrameResult, NetworkMaps
 from heatprop.running.summary import Summary
 from heatprop.running.videos import distinct_stems, run_video
 
@@ -14,6 +15,8 @@ __all__ = [
     "Found",
     "FrameDetector",
     "FrameResult",
+    "MapWriter",
+    "NetworkMaps",
     "Outputs",
     "RecordWriter",
     "Summary",

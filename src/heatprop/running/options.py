@@ -65,6 +65,12 @@ Compare = Annotated[
     bool, _written("--compare", help="Write a video of both, without memory and with it, side by side.")
 ]
 Json = Annotated[bool, _written("--json", help="Write the detections as a text file, one per line (JSON Lines).")]
+SaveMaps = Annotated[
+    bool,
+    _written(
+        "--save-maps", help="Write the detector's own maps of all frames, for heatprop eval maps and heatprop tune."
+    ),
+]
 Score = Annotated[
     float,
     _written(

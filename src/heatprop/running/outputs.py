@@ -1,4 +1,4 @@
-"""The files of one video: annotated, blurred, side by side, JSON Lines."""
+"""The files of one video: annotated, blurred, side by side, JSON Lines, maps."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from heatprop.drawing import annotate, blur, side_by_side, title_height
 from heatprop.running.detectors import DetectorError
+from heatprop.running.maps import MapWriter
 from heatprop.running.records import RecordWriter
 from heatprop.running.results import Found, FrameResult
 from heatprop.video import VideoReader, VideoWriter
 
 Image = NDArray[np.uint8]
 
-ENDINGS = {"annotated": "_annotated", "blurred": "_blurred", "compared": "_compare", "records": ""}
+ENDINGS = {"annotated": "_annotated", "blurred": "_blurred", "compared": "_compare", "records": "", "maps": ""}
+SUFFIXES = {"records": ".jsonl", "maps": ".npz"}  # the others are videos
 
 
 class Wanted(NamedTuple):
@@ -30,6 +32,7 @@ class Wanted(NamedTuple):
         records: JSON Lines.
         mask_scale: Side of a blurred area divided by the side of its box.
         suffix: Container of the videos, with the dot.
+        maps: The detector's own maps; the results must hold them (`FrameDetector(keep_maps=True)`).
     """
 
     annotated: bool = True
@@ -38,11 +41,12 @@ class Wanted(NamedTuple):
     records: bool = False
     mask_scale: float = 1.3
     suffix: str = ".mp4"
+    maps: bool = False
 
     def paths(self, folder: Path, stem: str) -> dict[str, Path]:
         """Name the files of a video: ``<stem>_annotated.mp4``, ``<stem>.jsonl`` and so on."""
         return {
-            kind: folder / f"{stem}{ending}{'.jsonl' if kind == 'records' else self.suffix}"
+            kind: folder / f"{stem}{ending}{SUFFIXES.get(kind, self.suffix)}"
             for kind, ending in ENDINGS.items()
             if getattr(self, kind)
         }
@@ -65,10 +69,10 @@ class Outputs:
         self._wanted = wanted
         self._stack = ExitStack()
         self._videos: dict[str, VideoWriter] = {}
-        self._records: RecordWriter | None = None
+        self._others: list[RecordWriter | MapWriter] = []
         for kind, path in wanted.paths(folder, stem).items():
-            if kind == "records":
-                self._records = RecordWriter(path)
+            if kind in SUFFIXES:
+                self._others.append(RecordWriter(path) if kind == "records" else MapWriter(path))
                 continue
             sides, extra = (2, title_height(video.height, video.width)) if kind == "compared" else (1, 0)
             self._videos[kind] = VideoWriter(
@@ -78,7 +82,7 @@ class Outputs:
     @property
     def files(self) -> list[Path]:
         """Where the files are, after the block."""
-        writers: Iterable[VideoWriter | RecordWriter] = (*self._videos.values(), *filter(None, [self._records]))
+        writers: Iterable[VideoWriter | RecordWriter | MapWriter] = (*self._videos.values(), *self._others)
         return [writer.saved_to for writer in writers if writer.saved_to is not None]
 
     @property
@@ -88,10 +92,8 @@ class Outputs:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            for writer in self._videos.values():
+            for writer in (*self._videos.values(), *self._others):
                 stack.enter_context(writer)
-            if self._records is not None:
-                stack.enter_context(self._records)
             self._stack = stack.pop_all()
         return self
 
@@ -104,14 +106,14 @@ class Outputs:
         """Write a frame into each file.
 
         Raises:
-            DetectorError: If it must be blurred and the detector gives points.
+            DetectorError: If it must be blurred, or its maps saved, and the detector gives points.
         """
         if result.points and self._wanted.blurred:
             raise DetectorError("it gives points (size=None), which tell no area to blur; leave out --blur")
         for kind, writer in self._videos.items():
             writer.write(self._picture(kind, result), time=result.frame.time)
-        if self._records is not None:
-            self._records.write(result)
+        for other in self._others:
+            other.write(result)
 
     def _picture(self, kind: str, result: FrameResult) -> Image:
         if kind == "compared" and result.without is not None:

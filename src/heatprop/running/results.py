@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
 from heatprop.running.picture import Picture, fit
-from heatprop.structures import Detections, HeadMaps
+from heatprop.structures import Detections, HeadMaps, Tracklets
 from heatprop.video import Frame
 
 Cuts = Callable[[NDArray[np.uint8]], bool]
@@ -39,6 +40,22 @@ class Found(NamedTuple):
     labels: NDArray[np.int64]
 
 
+class NetworkMaps(NamedTuple):
+    """What the detector gives for a frame, before the memory, without padding.
+
+    Attributes:
+        maps: Shapes ``(1, C, H, W)`` and ``(1, 2, H, W)``.
+        reached: Cells that the memory propagates to, shape ``(1, 1, H, W)``, ``bool``.
+        stride: Pixels of the detector's picture per cell.
+        input_wh: Width and height of what of that picture shows the frame, in pixels.
+    """
+
+    maps: HeadMaps
+    reached: torch.Tensor
+    stride: float
+    input_wh: tuple[int, int]
+
+
 class FrameResult(NamedTuple):
     """What one frame gives.
 
@@ -49,6 +66,7 @@ class FrameResult(NamedTuple):
         cut: Whether a new scene starts with it.
         points: Whether the detector gives points without size.
         classes: How many classes the detector has.
+        network: The detector's maps; ``None`` if nobody asked.
     """
 
     frame: Frame
@@ -57,6 +75,7 @@ class FrameResult(NamedTuple):
     cut: bool
     points: bool
     classes: int
+    network: NetworkMaps | None = None
 
 
 class FrameDetector:
@@ -68,6 +87,7 @@ class FrameDetector:
         score: Lowest score of what is returned, in [0, 1]. The memory keeps its own threshold.
         longer_side: Longer side of the picture that the detector sees, in pixels; ``None`` keeps the video's.
         compare: Whether to detect without memory as well.
+        keep_maps: Whether the results hold the detector's maps.
     """
 
     def __init__(
@@ -78,12 +98,14 @@ class FrameDetector:
         score: float = 0.2,
         longer_side: int | None = None,
         compare: bool = False,
+        keep_maps: bool = False,
     ) -> None:
         self._detector = detector
         self._propagator = propagator
         self._score = score
         self._longer_side = longer_side
         self._memoryless = _without_memory(propagator) if compare else None
+        self._keep_maps = keep_maps
         self._first_id = 0  # of the scene
 
     def results(self, frames: Iterable[Frame], *, cuts: Cuts | None = None) -> Iterator[FrameResult]:
@@ -109,6 +131,7 @@ class FrameDetector:
         picture = fit(frame.image, longer_side=self._longer_side)
         try:
             maps = picture.cut(self._detector(picture.pixels), stride=self._propagator.stride)
+            before = self._propagator.state
             found = self._with_memory(picture, maps, cut=cut)
         except (TypeError, ValueError) as error:  # maps that do not fit the picture, or each other
             raise DetectorError(f"{self._detector.name}: {error}") from error
@@ -116,7 +139,11 @@ class FrameDetector:
         if self._memoryless is not None:
             _, output = self._memoryless.step(None, maps.heatmap, maps.offset, maps.size)
             without = self._found(picture, output.detections, first_id=0)
-        return FrameResult(frame, found, without, cut, maps.size is None, maps.heatmap.shape[1])
+        network = None
+        if self._keep_maps:
+            reached = _reached(before, maps.heatmap, self._propagator.radius)
+            network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
+        return FrameResult(frame, found, without, cut, maps.size is None, maps.heatmap.shape[1], network)
 
     def _with_memory(self, picture: Picture, maps: HeadMaps, *, cut: bool) -> Found:
         state = self._propagator.state
@@ -140,6 +167,15 @@ class FrameDetector:
             carried=network_scores < self._score,
             labels=arrays["labels"],
         )
+
+
+def _reached(memory: Tracklets | None, heatmap: torch.Tensor, radius: int) -> torch.Tensor:
+    """Mark the cells that the memory of the frame before propagates to; elsewhere the network alone finds something."""
+    cells = torch.zeros_like(heatmap[:, :1], dtype=torch.float32)  # (1, 1, H, W)
+    if memory is not None:
+        valid = memory.valid[0]
+        cells[0, 0, memory.y[0, valid], memory.x[0, valid]] = 1
+    return functional.max_pool2d(cells, 2 * radius + 1, stride=1, padding=radius) > 0
 
 
 def _without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
