@@ -7,13 +7,14 @@ import nox
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", "docs", "core", "tests"]
+nox.options.sessions = ["lint", "types", "docs", "core", "tests", "examples"]
 nox.options.error_on_missing_interpreters = True
 
 TORCH_OLDEST = "torch==2.13.0"  # the lower bound of pyproject.toml, and a small download
 TORCH_NEWEST = ("torch==2.14.1", "torchvision==0.29.1")
 TEST_TOOLS = ("pytest>=8", "hypothesis>=6.100", "pytest-cov>=5")
 NEEDS_MORE = ("tests/peers", "tests/extras")  # tests that need torchvision or an extra
+NOTEBOOKS = sorted(Path("examples").glob("*.ipynb"))
 BENCHMARKS = sorted(Path("tests/benchmarks").glob("bench_*.py"))
 
 
@@ -51,6 +52,13 @@ def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error. `nox -s docs -- serve` shows it while writing."""
     session.install("-r", "docs/requirements.txt")
     session.run("mkdocs", *(session.posargs or ("build", "--strict")))
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Execute the notebooks of examples/, which are toys, and leave the files as they are."""
+    session.install(TORCH_OLDEST, "ipykernel==7.4.0", "nbclient==0.11.0", ".[benchmark,plots]")
+    session.run("jupyter", "execute", *(os.fspath(path) for path in NOTEBOOKS))
 
 
 @nox.session
