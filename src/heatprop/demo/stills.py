@@ -11,8 +11,8 @@ from heatprop.demo.clips import Images
 from heatprop.demo.detection import Array, Found
 from heatprop.demo.measures import FOUND_SCORE, GHOST_SCORE, object_scores
 from heatprop.demo.pictures import LOST, Image, Tag, compose_rows, draw_found, face_colour
-from heatprop.demo.saving import whole_file
 from heatprop.drawing import CARRIED, SEEN
+from heatprop.evaluation.replacing import replacing
 from heatprop.plots import heatmap_strip, score_timeline
 
 _COLOURS = 256  # of a picture file, so that it stays small
@@ -28,8 +28,8 @@ def write_timeline(trial: Trial, path: Path) -> None:
     figure = score_timeline(
         trial.alone_scores, trial.memory_scores, carried=trial.kept, degraded=trial.degraded, threshold=FOUND_SCORE
     )
-    with whole_file(path) as temporary:
-        figure.savefig(temporary)
+    with replacing(path, "wb") as file:
+        figure.savefig(file, format="png")
 
 
 def write_heatmaps(trial: Trial, path: Path) -> None:
@@ -42,8 +42,8 @@ def write_heatmaps(trial: Trial, path: Path) -> None:
     x, y = round((x1 + x2) / 2 * columns / width), round((y1 + y2) / 2 * rows / height)
     crop = max(0, x - _CROP), max(0, y - _CROP), min(columns, x + _CROP + 1), min(rows, y + _CROP + 1)
     images = trial.images[frame - 1], trial.images[frame]
-    with whole_file(path) as temporary:
-        heatmap_strip(trial.outputs[frame - 1], now, images=images, crop=crop).savefig(temporary)
+    with replacing(path, "wb") as file:
+        heatmap_strip(trial.outputs[frame - 1], now, images=images, crop=crop).savefig(file, format="png")
 
 
 def write_side_by_side(trial: Trial, path: Path, *, columns: int = 4) -> None:
@@ -128,5 +128,5 @@ def _window(image: Image, found: Found, corner: tuple[int, int], size: tuple[int
 
 def _save(picture: Image, path: Path) -> None:
     few = Pillow.fromarray(picture).quantize(_COLOURS, dither=Pillow.Dither.NONE)
-    with whole_file(path) as temporary:
-        few.save(temporary, optimize=True)
+    with replacing(path, "wb") as file:
+        few.save(file, format="png", optimize=True)
