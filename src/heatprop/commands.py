@@ -13,6 +13,7 @@ from heatprop.running import (
     DetectorError,
     FrameDetector,
     Summary,
+    TwoPassDetector,
     Wanted,
     distinct_stems,
     load_detector,
@@ -71,12 +72,14 @@ def run(
     nms_threshold: use.NmsThreshold = 0.3,
     carry: use.CarryOption = use.Carry.balanced,
     scene_cuts: use.SceneCutsOption = True,
+    two_pass: use.TwoPass = False,
+    combine: use.CombineOption = use.Combine.mean,
 ) -> None:
     """Find faces in videos and box or blur them, with a memory that keeps them through blurred frames.
 
     To look at what it finds: heatprop run party.mp4 --out results
 
-    To anonymise a video: heatprop run party.mp4 --out results --blur
+    To anonymise a video: heatprop run party.mp4 --out results --blur --two-pass
 
     Sound is copied. Files that are there already are replaced by whole ones only.
 
@@ -100,7 +103,8 @@ def run(
         raise typer.BadParameter(str(error)) from error
     loaded = _load(detector, None if adapter is None else adapter.value, device)
     found = FrameDetector(loaded, memory, score=score, longer_side=detector_size, compare=compare, keep_maps=save_maps)
-    _run_all(list(dict.fromkeys(videos)), found, wanted, out, _scene_cuts() if scene_cuts else None)
+    detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
+    _run_all(list(dict.fromkeys(videos)), detecting, wanted, out, _scene_cuts() if scene_cuts else None)
 
 
 @app.command()
@@ -137,7 +141,11 @@ def _scene_cuts() -> Callable[[], Cuts]:
 
 
 def _run_all(
-    videos: list[Path], detector: FrameDetector, wanted: Wanted, out: Path, scene_cuts: Callable[[], Cuts] | None
+    videos: list[Path],
+    detector: FrameDetector | TwoPassDetector,
+    wanted: Wanted,
+    out: Path,
+    scene_cuts: Callable[[], Cuts] | None,
 ) -> NoReturn:
     stems = distinct_stems(videos)
     _protect(videos, [path for stem in stems for path in wanted.paths(out, stem).values()])

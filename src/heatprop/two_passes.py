@@ -108,7 +108,7 @@ def backward_pass(
         if number + 1 in cuts:
             state = None
         one = maps[number]
-        shape = _check_shape(one, shape)
+        shape = check_video_shape(one, shape)
         state, detections = _step(propagator, state, one)
         found.append(_pack(detections))
         yield len(found)
@@ -159,21 +159,33 @@ def merged_pass(
         yield _pad(merged, track_ids, like=detections, score_threshold=propagator.score_threshold)
 
 
+def check_video_shape(one: HeadMaps, expected: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Check that a frame's maps are those of one stream and have the shape of the frames before.
+
+    Args:
+        one: The maps.
+        expected: Shape of the other heatmaps; ``None`` for the first.
+
+    Returns:
+        The shape of the heatmap.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    shape = tuple(one.heatmap.shape)
+    if shape[0] != 1 or expected not in (None, shape):
+        raise ValueError(
+            "the heatmaps of a video must all have one shape (1, C, H, W), got "
+            + (f"{shape}; pass one stream at a time" if shape[0] != 1 else f"{shape} beside {expected}")
+        )
+    return shape
+
+
 @torch.inference_mode()
 def _step(propagator: HeatmapPropagator, state: Tracklets | None, one: HeadMaps) -> tuple[Tracklets, Detections]:
     heatmap, offset, size, extras = one
     state, output = propagator.step(state, heatmap, offset, size, extras=extras)
     return state, output.detections
-
-
-def _check_shape(one: HeadMaps, expected: tuple[int, ...] | None) -> tuple[int, ...]:
-    shape = tuple(one.heatmap.shape)
-    if shape[0] != 1 or expected not in (None, shape):
-        raise ValueError(
-            "the heatmaps of a video must all have one shape (1, C, H, W), got "
-            + (f"{shape}; pass one stream at a time" if shape[0] != 1 else f"{shape} before {expected}")
-        )
-    return shape
 
 
 def _frames(maps: Sequence[HeadMaps] | HeadMaps) -> Sequence[HeadMaps]:

@@ -25,6 +25,13 @@ class Carry(StrEnum):
     network = "network"
 
 
+class Combine(StrEnum):
+    """What of two scores an object gets that both directions of time find."""
+
+    mean = "mean"
+    maximum = "maximum"
+
+
 class Container(StrEnum):
     """What kind of file the videos become."""
 
@@ -143,4 +150,21 @@ CarryOption = Annotated[
 ]
 SceneCutsOption = Annotated[
     bool, _of_memory("--scene-cuts/--no-scene-cuts", help="Forget everything where a new scene starts.")
+]
+TwoPass = Annotated[
+    bool,
+    _of_memory(
+        "--two-pass",
+        help="Look back as well: cover each object before it is first detected, and bridge gaps from both ends. The "
+        "video is read twice, and the detector's maps wait in a temporary file in the folder of --out, about 10 kB a "
+        "frame (1 GB an hour).",
+    ),
+]
+CombineOption = Annotated[
+    Combine,
+    _of_memory(
+        metavar="mean|maximum",
+        help="With --two-pass: which of its two scores an object gets that is seen from both sides. The maximum misses "
+        "less, the mean is less often wrong.",
+    ),
 ]

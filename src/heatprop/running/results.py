@@ -1,6 +1,7 @@
 """Frame by frame through detector and memory: what is found, in pixels of the video."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from heatprop.checks import check_maps
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
 from heatprop.running.picture import Picture, fit
@@ -126,32 +128,77 @@ class FrameDetector:
         for frame in frames:
             yield self._result(frame, cut=cuts is not None and cuts(frame.image))
 
+    @property
+    def propagator(self) -> HeatmapPropagator:
+        """The memory with its options."""
+        return self._propagator
+
     @torch.inference_mode()
-    def _result(self, frame: Frame, *, cut: bool) -> FrameResult:
+    def maps_of(self, frame: Frame) -> tuple[Picture, HeadMaps]:
+        """Run the detector on a frame, without any memory.
+
+        Args:
+            frame: The frame.
+
+        Returns:
+            What the detector saw, and its maps without padding.
+
+        Raises:
+            DetectorError: If it fails, or its maps do not fit the picture.
+        """
         picture = fit(frame.image, longer_side=self._longer_side)
-        try:
+        with _named(self._detector.name):
             maps = picture.cut(self._detector(picture.pixels), stride=self._propagator.stride)
-            before = self._propagator.state
-            found = self._with_memory(picture, maps, cut=cut)
-        except (TypeError, ValueError) as error:  # maps that do not fit the picture, or each other
-            raise DetectorError(f"{self._detector.name}: {error}") from error
+            check_maps(maps)
+        return picture, maps
+
+    @torch.inference_mode()
+    def describe(
+        self,
+        frame: Frame,
+        picture: Picture,
+        maps: HeadMaps,
+        detections: Detections,
+        *,
+        cut: bool,
+        memory: Tracklets | None = None,
+        first_id: int = 0,
+    ) -> FrameResult:
+        """Put together what a frame gives.
+
+        Args:
+            frame: The frame.
+            picture: What the detector saw of it.
+            maps: The detector's maps.
+            detections: What the memory makes of them, ``(1, K)``.
+            cut: Whether a new scene starts with it.
+            memory: The tracklets of the frame before, if known: saved maps keep what they reach.
+            first_id: Number of the scene's first object in the video.
+
+        Returns:
+            The result.
+        """
         without = None
         if self._memoryless is not None:
             _, output = self._memoryless.step(None, maps.heatmap, maps.offset, maps.size)
             without = self._found(picture, output.detections, first_id=0)
         network = None
         if self._keep_maps:
-            reached = _reached(before, maps.heatmap, self._propagator.radius)
+            reached = _reached(memory, maps.heatmap, self._propagator.radius)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
+        found = self._found(picture, detections, first_id=first_id)
         return FrameResult(frame, found, without, cut, maps.size is None, maps.heatmap.shape[1], network)
 
-    def _with_memory(self, picture: Picture, maps: HeadMaps, *, cut: bool) -> Found:
-        state = self._propagator.state
-        if cut and state is not None:
-            self._first_id += int(state.next_id[0])
-        reset = torch.tensor([cut], device=maps.heatmap.device)
-        output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset)
-        return self._found(picture, output.detections, first_id=self._first_id)
+    @torch.inference_mode()
+    def _result(self, frame: Frame, *, cut: bool) -> FrameResult:
+        picture, maps = self.maps_of(frame)
+        memory = self._propagator.state
+        if cut and memory is not None:
+            self._first_id += int(memory.next_id[0])
+        with _named(self._detector.name):
+            reset = torch.tensor([cut], device=maps.heatmap.device)
+            detections = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset).detections
+        return self.describe(frame, picture, maps, detections, cut=cut, memory=memory, first_id=self._first_id)
 
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()
@@ -167,6 +214,15 @@ class FrameDetector:
             carried=network_scores < self._score,
             labels=arrays["labels"],
         )
+
+
+@contextmanager
+def _named(detector: str) -> Iterator[None]:
+    """Say whose maps they are that do not fit the picture, or each other."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise DetectorError(f"{detector}: {error}") from error
 
 
 def _reached(memory: Tracklets | None, heatmap: torch.Tensor, radius: int) -> torch.Tensor:
