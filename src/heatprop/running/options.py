@@ -156,8 +156,8 @@ TwoPass = Annotated[
     _of_memory(
         "--two-pass",
         help="Look back as well: cover each object before it is first detected, and bridge gaps from both ends. The "
-        "video is read twice, and the detector's maps wait in a temporary file in the folder of --out, about 10 kB a "
-        "frame (1 GB an hour).",
+        "video is read twice, and the detector's maps wait in a temporary file in the folder of --out: 0.3 GB an hour "
+        "at 176 x 144, 6 GB at 1280 x 720.",
     ),
 ]
 CombineOption = Annotated[
