@@ -14,13 +14,14 @@ import numpy as np
 from heatprop import HeatmapPropagator
 from heatprop.evaluation import average_precision, detection_delay, gaps, ghost_rate, score_jitter, track_hits
 from heatprop.evaluation.baselines import FLAT
-from heatprop.evaluation.map_detections import Setting, clip_boxes, detect_in_maps, name_classes
+from heatprop.evaluation.map_detections import STEADY, Setting, clip_boxes, detect_in_maps, name_classes
 from heatprop.evaluation.saved_maps import iterate_saved_maps
 from heatprop.evaluation.two_pass_detections import two_pass_in_maps
 
 SETTINGS = {
     "paper": Setting(),
     "radius 1, alpha 0.9, beta 5, NMS 0.6": Setting(radius=1, alpha=0.9, beta=5, nms_threshold=0.6),
+    "steady": STEADY,
 }
 
 
@@ -43,8 +44,9 @@ def methods(setting, stride):
     """Name -> function from maps to detections."""
     options = {name: value for name, value in setting._asdict().items() if name != "memory"}
     propagator = HeatmapPropagator(stride=stride, **options)
+    per_frame = Setting(radius=0, memory=False, nms_threshold=setting.nms_threshold)
     return {
-        "per frame": lambda maps: detect_in_maps(maps, setting._replace(radius=0, memory=False)),
+        "per frame": lambda maps: detect_in_maps(maps, per_frame),
         "one pass": lambda maps: detect_in_maps(maps, setting),
         "two passes": lambda maps: two_pass_in_maps(maps, propagator),
         "two, maximum": lambda maps: two_pass_in_maps(maps, propagator, combine="maximum"),
