@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from heatprop.equations import balance_size, extend_score, extend_size
+from heatprop.equations import balance_size
+from heatprop.propagation import cast_squares, inherit
 from heatprop.structures import Detections, Tracklets
 
 
@@ -20,6 +21,8 @@ class PropagatorOutput(NamedTuple):
         network_heatmap: The network's scores as they came, shape ``(B, C, H, W)``: your tensor, not a copy.
         network_size: The network's sizes as they came, shape ``(B, 2, H, W)``, in cells; ``None`` for points.
         radius: $P$, in cells.
+        radius_per_size: As in `heatprop.HeatmapPropagator`.
+        max_radius: As in `heatprop.HeatmapPropagator`.
     """
 
     heatmap: Tensor
@@ -28,6 +31,8 @@ class PropagatorOutput(NamedTuple):
     network_heatmap: Tensor
     network_size: Tensor | None
     radius: int
+    radius_per_size: float = 0.0
+    max_radius: int = 0
 
     def size_map(self) -> Tensor:
         """Compute the balanced box sizes of every cell and class (Eq. 7).
@@ -48,8 +53,22 @@ class PropagatorOutput(NamedTuple):
         prior = Tracklets(*(field.flatten(0, last) for field in self.prior))
         heatmap = self.network_heatmap.flatten(0, last).to(dtype)
         size = self.network_size.flatten(0, last).to(dtype)
-        prior_score = extend_score(prior, shape, radius=self.radius)
-        prior_size = extend_size(prior, shape, radius=self.radius)
+        squares = cast_squares(
+            prior,
+            shape,
+            radius=self.radius,
+            alpha=1,
+            beta=1,
+            radius_per_size=self.radius_per_size,
+            max_radius=self.max_radius,
+        )
+        found, owner, score, _ = inherit(
+            prior, squares, torch.arange(shape.numel(), device=heatmap.device).expand(len(heatmap), -1)
+        )
+        owner = owner.unsqueeze(2).expand(-1, -1, 2)
+        prior_score = torch.where(found, score, 0).view(heatmap.shape)
+        prior_size = torch.where(found.unsqueeze(2), prior.size.gather(1, owner), 0)  # (B, C * H * W, 2)
+        prior_size = prior_size.view(*heatmap.shape, 2).permute(0, 1, 4, 2, 3)
         balanced = balance_size(heatmap, size, prior_score, prior_size)
         # a score that is not finite counts as score 0 and size 0, so only the past speaks there
         return torch.where(heatmap.isfinite().unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
@@ -78,6 +97,8 @@ def stack_outputs(
         network_heatmap=network_heatmap,
         network_size=network_size,
         radius=outputs[0].radius,
+        radius_per_size=outputs[0].radius_per_size,
+        max_radius=outputs[0].max_radius,
     )
 
 

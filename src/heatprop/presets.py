@@ -13,6 +13,7 @@ STEADY: dict[str, Any] = {
     "average": "geometric",
     "claim_once": True,
     "border": 0.9,
+    "max_unseen": 15,
     "velocity": True,
 }
 """The preset of `HeatmapPropagator.steady`."""

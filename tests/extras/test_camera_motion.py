@@ -1,8 +1,6 @@
 """Camera motion on pictures of a world that is a formula: every pixel is exact, no warping library is involved."""
 
 import builtins
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,14 +219,3 @@ def test_a_missing_opencv_is_told(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", broken)
     with pytest.raises(ImportError, match=r"pip install 'heatprop\[video\]'; where it misses libGL"):
         CameraMotion()
-
-
-# --- the page ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_block_of_the_page_runs():
-    page = Path(__file__).parents[2] / "docs" / "camera_motion.md"
-    (block,) = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    names = {"__name__": "__main__"}
-    exec(compile(block, "<block>", "exec"), names)
-    assert names["shift"].shape == (1, 2, 3)
