@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NEED_EXTRAS = {  # run by tests/extras/test_*_document.py
+    ROOT / "docs/camera_motion.md",
     ROOT / "docs/synthetic.md",
     ROOT / "docs/training-data.md",
 }

@@ -10,6 +10,7 @@ from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
 from heatprop.tubelet_detections import seq_nms_detections
 from heatprop.tubelets import Tubelets, seq_nms
+from heatprop.two_passes import two_pass
 
 __version__ = "0.1.0"
 
@@ -35,5 +36,6 @@ __all__ = [
     "seq_nms_detections",
     "temporal_average",
     "top_k",
+    "two_pass",
     "window_maximum",
 ]

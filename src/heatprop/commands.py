@@ -6,23 +6,26 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from heatprop import HeatmapPropagator, __version__
+from heatprop import __version__
 from heatprop.evaluating.commands import eval_app
 from heatprop.running import (
     Detector,
     DetectorError,
     FrameDetector,
     Summary,
+    TwoPassDetector,
     Wanted,
     distinct_stems,
     load_detector,
     run_video,
 )
 from heatprop.running import options as use
+from heatprop.running.memory import make_memory
 from heatprop.running.results import Cuts
 from heatprop.running.terminal import Terminal
 from heatprop.synthetic.commands import make_benchmark
 from heatprop.tuning.commands import tune
+from heatprop.video import CameraMotion
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
@@ -64,19 +67,23 @@ def run(
     detector_size: use.DetectorSize = None,
     stride: use.Stride = 4,
     device: use.Device = "cpu",
-    radius: use.Radius = 2,
-    alpha: use.Alpha = 0.98,
-    beta: use.Beta = 2.0,
+    steady: use.Steady = False,
+    radius: use.Radius = None,
+    alpha: use.Alpha = None,
+    beta: use.Beta = None,
     top_k: use.TopK = 100,
-    nms_threshold: use.NmsThreshold = 0.3,
+    nms_threshold: use.NmsThreshold = None,
     carry: use.CarryOption = use.Carry.balanced,
     scene_cuts: use.SceneCutsOption = True,
+    camera_motion: use.CameraMotionOption = False,
+    two_pass: use.TwoPass = False,
+    combine: use.CombineOption = use.Combine.mean,
 ) -> None:
     """Find faces in videos and box or blur them, with a memory that keeps them through blurred frames.
 
     To look at what it finds: heatprop run party.mp4 --out results
 
-    To anonymise a video: heatprop run party.mp4 --out results --blur
+    To anonymise a video: heatprop run party.mp4 --out results --blur --two-pass
 
     Sound is copied. Files that are there already are replaced by whole ones only.
 
@@ -87,20 +94,30 @@ def run(
     if not wanted.paths(out, ""):
         raise typer.BadParameter("nothing would be written: add --blur, --compare, --json or --save-maps")
     try:
-        memory = HeatmapPropagator(
+        memory = make_memory(
+            steady=steady,
             radius=radius,
             alpha=alpha,
             beta=beta,
-            top_k=top_k,
             nms_threshold=nms_threshold,
+            top_k=top_k,
             stride=stride,
-            carry=carry.value,
+            carry=carry,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     loaded = _load(detector, None if adapter is None else adapter.value, device)
-    found = FrameDetector(loaded, memory, score=score, longer_side=detector_size, compare=compare, keep_maps=save_maps)
-    _run_all(list(dict.fromkeys(videos)), found, wanted, out, _scene_cuts() if scene_cuts else None)
+    found = FrameDetector(
+        loaded,
+        memory,
+        score=score,
+        longer_side=detector_size,
+        compare=compare,
+        keep_maps=save_maps,
+        camera=CameraMotion() if camera_motion else None,
+    )
+    detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
+    _run_all(list(dict.fromkeys(videos)), detecting, wanted, out, _scene_cuts() if scene_cuts else None)
 
 
 @app.command()
@@ -137,7 +154,11 @@ def _scene_cuts() -> Callable[[], Cuts]:
 
 
 def _run_all(
-    videos: list[Path], detector: FrameDetector, wanted: Wanted, out: Path, scene_cuts: Callable[[], Cuts] | None
+    videos: list[Path],
+    detector: FrameDetector | TwoPassDetector,
+    wanted: Wanted,
+    out: Path,
+    scene_cuts: Callable[[], Cuts] | None,
 ) -> NoReturn:
     stems = distinct_stems(videos)
     _protect(videos, [path for stem in stems for path in wanted.paths(out, stem).values()])

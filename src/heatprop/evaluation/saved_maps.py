@@ -144,9 +144,22 @@ def compact_maps(
     Returns:
         The three maps.
     """
-    evidence = heatmap.max(axis=1, keepdims=True, initial=0) > EVIDENCE  # (T, 1, H, W)
-    kept = _spread(evidence if near is None else evidence | near)
+    kept = near_evidence(heatmap, near=near)
     return np.where(heatmap < LOWEST, FLOOR, heatmap), np.where(kept, offset, 0), np.where(kept, size, 0)
+
+
+def near_evidence(heatmap: NDArray[Any], *, near: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Mark the cells whose offsets and sizes somebody may read: within 2 cells of a score above 0.02 in any class.
+
+    Args:
+        heatmap: Scores, shape ``(T, C, H, W)``.
+        near: Cells that count like such a score, shape ``(T, 1, H, W)``; none by default.
+
+    Returns:
+        Shape ``(T, 1, H, W)``, ``bool``.
+    """
+    evidence: NDArray[np.bool_] = heatmap.max(axis=1, keepdims=True, initial=0) > EVIDENCE
+    return _spread(evidence if near is None else evidence | near)
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:

@@ -6,6 +6,7 @@ from heatprop.running.outputs import Outputs, Wanted
 from heatprop.running.records import RecordWriter, records
 from heatprop.running.results import Found, FrameDetector, FrameResult, NetworkMaps
 from heatprop.running.summary import Summary
+from heatprop.running.two_pass import TwoPassDetector
 from heatprop.running.videos import distinct_stems, run_video
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Outputs",
     "RecordWriter",
     "Summary",
+    "TwoPassDetector",
     "Wanted",
     "distinct_stems",
     "load_detector",

@@ -31,7 +31,13 @@ _LIBRARIES = ("<frozen", *(sysconfig.get_path(name) for name in ("stdlib", "plat
 
 
 class DetectorError(RuntimeError):
-    """A detector that cannot be loaded, or that fails on a frame."""
+    """A detector that cannot be loaded, or that fails on a frame.
+
+    Attributes:
+        frame: Number of that frame, where it is not the next one to be written.
+    """
+
+    frame: int | None = None
 
 
 class Detector(NamedTuple):

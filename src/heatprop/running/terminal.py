@@ -28,7 +28,7 @@ class Terminal:
             title: What is being done.
 
         Yields:
-            The function to call after each frame, with the frames so far and those to expect.
+            The function to call after each frame.
         """
         columns = (
             TextColumn("{task.description}", markup=False),
@@ -39,7 +39,14 @@ class Terminal:
         )
         with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
             task = progress.add_task(title, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+            def show(done: int, total: int | None, stage: str = "") -> None:
+                description = f"{title}, {stage}" if stage else title
+                if progress.tasks[0].description != description:
+                    progress.reset(task, description=description)
+                progress.update(task, completed=done, total=total)
+
+            yield show
 
     def tell(self, text: str, *, style: str = "") -> None:
         """Write a line to the standard error, as it is."""

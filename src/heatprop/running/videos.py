@@ -1,8 +1,9 @@
 """One video file through detector and memory into its output files; and how several share a folder."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import av
 
@@ -11,14 +12,28 @@ from heatprop.running.interrupts import Interrupts
 from heatprop.running.outputs import Outputs, Wanted
 from heatprop.running.results import Cuts, FrameDetector, FrameResult
 from heatprop.running.summary import Summary
+from heatprop.running.two_pass import TwoPassDetector
 from heatprop.video import VideoError, VideoReader
 
-OnFrame = Callable[[int, int | None], object]
+T = TypeVar("T")
+
+
+class OnFrame(Protocol):
+    """Told after each frame how far it is."""
+
+    def __call__(self, done: int, total: int | None, stage: str = "") -> object:
+        """Take note.
+
+        Args:
+            done: Frames so far.
+            total: Frames to expect, ``None`` where the file does not say.
+            stage: What is being done, where a video is gone through several times.
+        """
 
 
 def run_video(
     path: Path,
-    detector: FrameDetector,
+    detector: FrameDetector | TwoPassDetector,
     *,
     wanted: Wanted,
     folder: Path,
@@ -33,13 +48,12 @@ def run_video(
 
     Args:
         path: The video.
-        detector: Detector and memory.
+        detector: Detector and memory, in one direction of time or in both.
         wanted: Which files are written.
         folder: Where; it is there.
         stem: How their names begin.
         cuts: Tells whether a scene starts with an image; ``None`` for one scene.
-        on_frame: Called after each frame with the number of frames so far and the number to expect,
-            ``None`` where the file does not say.
+        on_frame: Called after each frame.
 
     Returns:
         The figures, the files and the problem, if any.
@@ -49,17 +63,37 @@ def run_video(
     with Interrupts() as interrupts:
         try:
             with VideoReader(path) as video:
-                results = interrupts.between(detector.results(video, cuts=cuts))
+                results = _results(detector, video, cuts, interrupts, on_frame)
                 _write(results, Outputs(wanted, folder, stem, video), summary, video.frame_count, on_frame)
         except KeyboardInterrupt:
             summary.interrupted = True
         except DetectorError as error:
-            summary.problem = f"{path}, frame {summary.frames}: {error}"
+            number = summary.frames if error.frame is None else error.frame
+            summary.problem = f"{path}, frame {number}: {error}"
         except (VideoError, OSError, av.FFmpegError) as error:
             summary.problem = str(error) if str(path) in str(error) else f"{path}: {error}"
     summary.interrupted |= interrupts.pressed  # while the files were being finished
     summary.seconds = time.perf_counter() - start
     return summary
+
+
+def _results(
+    detector: FrameDetector | TwoPassDetector,
+    video: VideoReader,
+    cuts: Cuts | None,
+    interrupts: Interrupts,
+    on_frame: OnFrame | None,
+) -> Iterator[FrameResult]:
+    if isinstance(detector, FrameDetector):
+        return interrupts.between(detector.results(video, cuts=cuts))
+
+    def watch(items: Iterable[T], stage: str, total: int | None) -> Iterator[T]:
+        for done, item in enumerate(interrupts.between(items), start=1):
+            yield item
+            if on_frame is not None:
+                on_frame(done, total, stage)
+
+    return interrupts.between(detector.results(video, watch=watch, cuts=cuts))
 
 
 def _write(

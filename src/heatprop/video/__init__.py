@@ -1,4 +1,4 @@
-"""Video files in and out, frame by frame; extra ``video`` (PyAV).
+"""Video files in and out, frame by frame, and the motion of the camera; extra ``video`` (PyAV, OpenCV).
 
 >>> from heatprop.video import VideoReader, VideoWriter
 >>> def blank(source, target):
@@ -9,8 +9,9 @@
 ...                 out.write(frame.image * 0, time=frame.time)
 """
 
+from heatprop.video.camera_motion import CameraMotion, cell_motion
 from heatprop.video.decoding import VideoError
 from heatprop.video.reader import Frame, VideoReader
 from heatprop.video.writer import VideoWriter
 
-__all__ = ["Frame", "VideoError", "VideoReader", "VideoWriter"]
+__all__ = ["CameraMotion", "Frame", "VideoError", "VideoReader", "VideoWriter", "cell_motion"]

@@ -1,0 +1,125 @@
+"""``heatprop run --two-pass``: the detector first, then the memory in both directions, then the pictures."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol, TypedDict, TypeVar
+
+from heatprop.frame_store import FrameStore
+from heatprop.running.detectors import DetectorError
+from heatprop.running.results import Cuts, FrameDetector, FrameResult
+from heatprop.running.stored_maps import StoredMaps, StoredShifts
+from heatprop.two_pass_frames import Combine
+from heatprop.two_passes import backward_pass, check_video_shape, merged_pass
+from heatprop.video import Frame, VideoError, VideoReader
+
+T = TypeVar("T")
+
+
+class _Rules(TypedDict):
+    cuts: set[int]
+    shifts: StoredShifts | None
+
+
+class Watch(Protocol):
+    """Let items pass one after the other, tell of the progress, and let Ctrl-C through between them."""
+
+    def __call__(self, items: Iterable[T], stage: str, total: int | None) -> Iterator[T]:
+        """Pass the items on.
+
+        Args:
+            items: The items.
+            stage: What is being done.
+            total: How many to expect, ``None`` if nobody knows.
+
+        Yields:
+            The items.
+        """
+
+
+class TwoPassDetector:
+    """A detector whose memory looks forward and backward over a finished video.
+
+    The video is read twice: once for the detector, whose maps wait compressed in a nameless file in ``folder``, and
+    once for the results. Nothing of the file is left afterwards, not even when the program is killed.
+
+    Args:
+        detector: The detector with its memory.
+        folder: Where the file is; it is there.
+        combine: What of its two scores an object gets that both directions find.
+    """
+
+    def __init__(self, detector: FrameDetector, *, folder: Path, combine: Combine = "mean") -> None:
+        self._detector = detector
+        self._folder = folder
+        self._combine: Combine = combine
+
+    def results(self, video: VideoReader, *, watch: Watch, cuts: Cuts | None = None) -> Iterator[FrameResult]:
+        """Detect in the frames of one video.
+
+        Args:
+            video: The video; it is read to its end, and then a second time from its path.
+            watch: Called around the two stages that give no result yet.
+            cuts: Tells whether a scene starts with an image; ``None`` for one scene.
+
+        Yields:
+            One result per frame.
+
+        Raises:
+            DetectorError: If the detector fails, or its maps do not fit the picture or the frame before.
+            VideoError: If the file is damaged, after what decodes of it; or if it changed meanwhile.
+        """
+        with FrameStore(self._folder) as kept, FrameStore(self._folder) as found:
+            maps, shifts, starts = StoredMaps(kept), StoredShifts(), set[int]()
+            self._detect(watch(video, "detecting", video.frame_count), maps, shifts, starts, cuts)
+            rules: _Rules = {"cuts": starts, "shifts": shifts if len(shifts) else None}
+            propagator = self._detector.propagator
+            for _ in watch(backward_pass(maps, propagator, found, **rules), "looking back", len(maps)):
+                pass
+            merged = merged_pass(maps, propagator, found, combine=self._combine, **rules)
+            with VideoReader(video.path) as again:
+                for number, frame in enumerate(again):
+                    if number == len(maps):
+                        raise _changed(video, len(maps))
+                    picture, one = maps.frame(number)
+                    yield self._detector.describe(frame, picture, one, next(merged), cut=number in starts)
+            if next(merged, None) is not None:
+                raise _changed(video, len(maps))
+
+    def _detect(
+        self,
+        frames: Iterable[Frame],
+        maps: StoredMaps,
+        shifts: StoredShifts,
+        starts: set[int],
+        cuts: Cuts | None,
+    ) -> None:
+        self._detector.reset()
+        shape: tuple[int, ...] | None = None
+        try:
+            for frame in frames:
+                if cuts is not None and cuts(frame.image):
+                    starts.add(frame.index)
+                try:
+                    picture, one = self._detector.maps_of(frame)
+                    shape = check_video_shape(one, shape)
+                except ValueError as error:
+                    raise _at(DetectorError(str(error)), frame) from error
+                except DetectorError as error:
+                    raise _at(error, frame) from error.__cause__
+                maps.append(picture, one)
+                shift = self._detector.shift_of(frame, picture, cut=frame.index in starts)
+                if shift is not None:
+                    shifts.append(shift)
+        except VideoError:
+            pass  # damaged: what decodes is kept, and the second reading tells of it
+
+
+def _at(error: DetectorError, frame: Frame) -> DetectorError:
+    error.frame = frame.index
+    return error
+
+
+def _changed(video: VideoReader, frames: int) -> VideoError:
+    return VideoError(
+        f"{video.path} had {frames} frames at first and has another number now: it changed while it was read"
+    )
