@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatprop.evaluating.report import Report
 from heatprop.evaluation.column_checks import FloatArray, IntArray
-from heatprop.evaluation.curves import Curve
+from heatprop.evaluation.curves import Curve, area_under_curve
 from heatprop.evaluation.hits import TrackHits
 
 try:
@@ -18,7 +17,7 @@ except ImportError as error:
         f"heatprop.evaluating.pictures needs matplotlib ({error}): pip install 'heatprop[plots]'", name=error.name
     ) from error
 
-COLORS = ("#4d4d4d", "#0072b2", "#e69f00", "#009e73")  # Okabe and Ito
+COLORS = ("#4d4d4d", "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#d55e00", "#cc79a7", "#000000")  # Okabe and Ito
 LINES = ("--", "-", "-.", ":")
 PLACES = {"per frame": 0, "HP": 1, "interpolation": 2}
 """Methods that look the same in both pictures; others by their place."""
@@ -57,11 +56,11 @@ def draw_scores(hits: Mapping[str, TrackHits], *, tracks: int = 4) -> Figure:
     return figure
 
 
-def draw_curves(reports: Mapping[str, Report]) -> Figure:
+def draw_curves(methods: Mapping[str, Mapping[str, Curve]]) -> Figure:
     """Draw precision against recall for slow, median and fast objects (Fig. 5), below each a closer view.
 
     Args:
-        reports: Method -> its figures.
+        methods: Method -> ``slow``, ``median`` and ``fast`` -> its curve, where there is one.
 
     Returns:
         A picture; the legends give the areas under the curves, in percent.
@@ -70,13 +69,14 @@ def draw_curves(reports: Mapping[str, Report]) -> Figure:
     for place, subset in enumerate(("slow", "median", "fast")):
         whole, close = (figure.add_subplot(2, 3, place + 1 + 3 * row) for row in range(2))
         recalls = []
-        for number, (name, report) in enumerate(reports.items()):
-            one = report.displacement[subset]
-            if one.curve is None or not len(one.curve.score) or not one.curve.ground_truth:
+        for number, (name, curves) in enumerate(methods.items()):
+            curve = curves.get(subset)
+            if curve is None or not len(curve.score) or not curve.ground_truth:
                 continue
-            recalls.append(float(one.curve.recall[-1]))
+            recalls.append(float(curve.recall[-1]))
             for axes in (whole, close):
-                _draw_curve(axes, one.curve, f"{name} {100 * one.area:.1f}", PLACES.get(name, number))
+                label = f"{name} {100 * area_under_curve(curve):.1f}"
+                _draw_curve(axes, curve, label, PLACES.get(name, number))
         whole.set(title=f"{subset} motion", xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
         middle = max(recalls, default=0.0) or 1.0  # nothing found: no closer view
         close.set(xlim=(max(middle - 2 * ZOOM, 0), middle), ylim=(0.5, 1.02), xlabel="recall", ylabel="precision")

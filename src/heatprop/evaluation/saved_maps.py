@@ -1,7 +1,8 @@
 """Saved maps of a detector with their ground truth, one ``.npz`` per video."""
 
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -68,7 +69,7 @@ def read_saved_maps(path: str | PathLike[str], *, skipped: Skipped | None = None
         ValueError: If an array is missing or has the wrong shape, or a box is malformed.
     """
     path = Path(path)
-    arrays = _load(path)
+    arrays = read_archive(path)
     _check_keys(path, arrays)
     maps = _read_frames(path, arrays)
     _check_shapes(path, arrays, maps)
@@ -82,6 +83,31 @@ def read_saved_maps(path: str | PathLike[str], *, skipped: Skipped | None = None
         class_names=tuple(map(str, names)),
         truth=_read_truth(path, arrays, maps["heatmap"].shape[:2], skipped),
     )
+
+
+def read_archive(path: str | PathLike[str], keys: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Read plain arrays of an ``.npz``.
+
+    Args:
+        path: The archive.
+        keys: Which; all by default. The others are not read.
+
+    Returns:
+        Name -> array.
+
+    Raises:
+        ValueError: If it is no archive of plain arrays, is damaged, or one is missing.
+    """
+    with open(path, "rb") as file:
+        try:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError("a single array")
+            if missing := [key for key in keys or () if key not in archive]:
+                raise ValueError(f"no {', '.join(missing)}")
+            return {key: archive[key] for key in (archive.files if keys is None else keys)}
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
+            raise ValueError(f"{path} must be an .npz archive of plain arrays, got {problem}") from None
 
 
 def iterate_saved_maps(folder: str | PathLike[str], *, skipped: Skipped | None = None) -> Iterator[SavedMaps]:
@@ -162,17 +188,6 @@ def compact_maps(
     return np.where(heatmap < LOWEST, FLOOR, heatmap), np.where(kept, offset, 0), np.where(kept, size, 0)
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    with open(path, "rb") as file:
-        try:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError("a single array")
-            return dict(archive.items())
-        except (ValueError, EOFError, zipfile.BadZipFile) as problem:
-            raise ValueError(f"{path} must be an .npz archive of plain arrays, got {problem}") from None
-
-
 def _read_frames(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, MapFrames]:
     if "map_shape" not in arrays:
         return {key: arrays[key] for key in DENSE}
@@ -208,9 +223,7 @@ def _check_keys(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         raise ValueError(f"{path} must hold {', '.join(wanted)}, got no {', '.join(missing)}")
 
 
-def _check_shapes(
-    path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]], maps: Mapping[str, MapFrames]
-) -> None:
+def _check_shapes(path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]], maps: Mapping[str, MapFrames]) -> None:
     shape = maps["heatmap"].shape
     if len(shape) != 4:
         raise ValueError(f"{path}: heatmap must have shape (T, C, H, W), got {shape}")

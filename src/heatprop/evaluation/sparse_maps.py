@@ -91,14 +91,14 @@ class PackedMaps(NamedTuple):
 
 
 class MapPacker:
-    """Collect the maps of a video frame by frame and keep what can matter.
+    r"""Collect the maps of a video frame by frame and keep what can matter.
 
     Kept are the scores of `LOWEST` and more, and offset and size wherever a detection can be, now or carried there
     by a memory: where the *bound* is at least `LEAST`, which is the highest score that a memory with a radius of
     at most 5 and an alpha of at most 0.98 can hold at a cell, whatever its beta, of any class:
 
-    $$m_t = \\max(Y_t,\\ 0.02\\,Y_t + 0.98\\,g_t), \\qquad
-    g_t = \\begin{cases}\\max_{11 \\times 11} m_{t-1} & Y_t \\ge 0.003 \\\\ m_{t-1} & \\text{otherwise}\\end{cases}$$
+    $$m_t = \max(Y_t,\ 0.02\,Y_t + 0.98\,g_t), \qquad
+    g_t = \begin{cases}\max_{11 \times 11} m_{t-1} & Y_t \ge 0.003 \\ m_{t-1} & \text{otherwise}\end{cases}$$
 
     since a detection moves only to a cell that stands out; on flat ground it stays where it was.
 
