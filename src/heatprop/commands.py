@@ -8,6 +8,7 @@ import typer
 
 from heatprop import HeatmapPropagator, __version__
 from heatprop.evaluating.commands import eval_app
+from heatprop.reproducing.commands import reproduce
 from heatprop.running import (
     Detector,
     DetectorError,
@@ -121,6 +122,7 @@ def demo(
 app.add_typer(eval_app, name="eval")
 app.command(no_args_is_help=True)(tune)
 app.command(no_args_is_help=True)(make_benchmark)
+app.command(no_args_is_help=True)(reproduce)
 
 
 def _load(name: str, adapter: str | None, device: str) -> Detector:

@@ -1,7 +1,8 @@
 """``heatprop reproduce``: the options of the command line; extra ``cli`` (Typer, Rich, Pillow)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,23 @@ from heatprop.evaluation.columns import GroundTruth
 from heatprop.evaluation.imagenet import read_vid
 from heatprop.evaluation.imagenet_lists import FrameList, list_frames, read_frame_list
 from heatprop.evaluation.matching import Rule
-from heatprop.reproducing.networks import NetworkOptions, load_network, read_classes
-from heatprop.reproducing.plan import Plan, Video, checkpoint_digest, make_plan, parse_shard, read_stamp, stamp
+from heatprop.reproducing.detecting import Network
+from heatprop.reproducing.networks import describe_weights, load_network
+from heatprop.reproducing.plan import (
+    Plan,
+    Video,
+    check_stamp,
+    checkpoint_digest,
+    make_plan,
+    parse_shard,
+    read_stamp,
+    write_stamp,
+)
 from heatprop.reproducing.results import Results, gather
 from heatprop.reproducing.running import Reading, process_videos
 from heatprop.reproducing.tables import paper_tables
 from heatprop.reproducing.writing import draw_figures, report_document, write_report
+from heatprop.running.detectors import DetectorError
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
@@ -41,8 +53,15 @@ def reproduce(
     classes: Annotated[
         str | None, typer.Option(metavar="NAMES", help="The detector's classes, in order; default: the checkpoint's.")
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="resnet18 to 152, dla34, timm:NAME; default: see above.")] = None,
-    size: Annotated[int, typer.Option(metavar="PIXELS", help="Side of the network's input.")] = 512,
+    backbone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="resnet18 to 152, dla34, timm:NAME; default: the checkpoint's.")
+    ] = None,
+    head_channels: Annotated[
+        int | None, typer.Option(min=1, metavar="COUNT", help="Inside the heads; default: the checkpoint's.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Side of the network's input; default: the checkpoint's.")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Where the network runs: cpu, cuda, cuda:1 ...")] = "cpu",
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 8,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = 4,
@@ -61,12 +80,20 @@ def reproduce(
     with _complaining(out):
         skipped = Skipped() if skip_bad else None
         listed = list_frames(data, split) if frames is None else read_frame_list(frames, skipped=skipped)
-        options = NetworkOptions(checkpoint, backbone, device)
-        plan = make_plan(data, out, listed, _classes(classes, checkpoint, out), size)
+        if checkpoint is None:
+            found = read_stamp(out)
+            plan = make_plan(data, out, listed, found["classes"], found["size"])
+            digest, load = found["checkpoint"], _refuse
+        else:
+            weights = describe_weights(
+                checkpoint, classes=classes, size=size, backbone=backbone, head_channels=head_channels
+            )
+            plan = make_plan(data, out, listed, weights.classes, weights.size)
+            digest, load = checkpoint_digest(checkpoint), partial(load_network, weights, device)
+        check_stamp(plan, digest)
         videos = plan.videos(parse_shard(shard) if shard else (0, 1))
-        _agree(plan, checkpoint)
         truth = _read_truth(plan, videos, skipped)
-        _process(plan, videos, truth, options, Reading(batch, workers, skip_bad))
+        _process(plan, videos, truth, partial(_load_and_stamp, load, plan, digest), Reading(batch, workers, skip_bad))
         if shard is None:
             _report(plan, truth, rule.rule, clip, quantize, skipped)
         elif skipped:
@@ -78,7 +105,7 @@ def _complaining(out: Path) -> Iterator[None]:
     """Print what was wrong and exit with 1; with 130 after Ctrl-C."""
     try:
         yield
-    except (ValueError, OSError) as problem:
+    except (ValueError, OSError, DetectorError) as problem:
         typer.echo(f"heatprop reproduce: {problem}", err=True)
         raise typer.Exit(1) from problem
     except KeyboardInterrupt:
@@ -86,16 +113,15 @@ def _complaining(out: Path) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _classes(names: str | None, checkpoint: Path | None, out: Path) -> tuple[str, ...]:
-    if checkpoint is not None:
-        return read_classes(checkpoint, names)
-    known: tuple[str, ...] = tuple(read_stamp(out)["classes"])
-    return known
+def _refuse() -> Network:
+    raise ValueError("videos are missing, which need the network: give --checkpoint")
 
 
-def _agree(plan: Plan, checkpoint: Path | None) -> None:
-    digest = read_stamp(plan.out)["checkpoint"] if checkpoint is None else checkpoint_digest(checkpoint)
-    stamp(plan, digest, {})
+def _load_and_stamp(load: Callable[[], Network], plan: Plan, digest: str) -> Network:
+    """The stamp comes when the weights have proved to fit."""
+    network = load()
+    write_stamp(plan, digest)
+    return network
 
 
 def _read_truth(plan: Plan, videos: list[Video], skipped: Skipped | None) -> GroundTruth:
@@ -105,7 +131,9 @@ def _read_truth(plan: Plan, videos: list[Video], skipped: Skipped | None) -> Gro
     return read_vid(plan.data, part, classes=plan.classes, skipped=skipped)
 
 
-def _process(plan: Plan, videos: list[Video], truth: GroundTruth, options: NetworkOptions, reading: Reading) -> None:
+def _process(
+    plan: Plan, videos: list[Video], truth: GroundTruth, load: Callable[[], Network], reading: Reading
+) -> None:
     columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("frames", total=sum(len(video.numbers) for video in videos))
@@ -113,16 +141,14 @@ def _process(plan: Plan, videos: list[Video], truth: GroundTruth, options: Netwo
             plan,
             videos,
             truth,
-            lambda: load_network(plan.classes, options),
+            load,
             reading=reading,
             on_frames=lambda count: progress.advance(bar, count),
         )
     typer.echo(f"{plan.out}: {len(videos)} videos, {found} of them finished before", err=True)
 
 
-def _report(
-    plan: Plan, truth: GroundTruth, rule: Rule, clip: bool, quantize: bool, skipped: Skipped | None
-) -> None:
+def _report(plan: Plan, truth: GroundTruth, rule: Rule, clip: bool, quantize: bool, skipped: Skipped | None) -> None:
     columns = (TextColumn("settings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("settings", total=None)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,30 +135,34 @@ def checkpoint_digest(path: str | PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def stamp(plan: Plan, checkpoint: str, options: Mapping[str, Any]) -> None:
-    """Note what a folder's files are made from, or make sure that those there are made from the same.
+def write_stamp(plan: Plan, checkpoint: str) -> None:
+    """Note what a folder's files are made from.
 
     Args:
         plan: Folder, frames, classes and size.
         checkpoint: `checkpoint_digest`.
-        options: What else the files depend on.
+    """
+    with replacing(plan.out / STAMP) as file:
+        json.dump(_identity(plan, checkpoint), file, indent=2)
+
+
+def check_stamp(plan: Plan, checkpoint: str) -> None:
+    """Make sure that the files in a folder, if there are any, are made from the same.
+
+    Args:
+        plan: Folder, frames, classes and size.
+        checkpoint: `checkpoint_digest`.
 
     Raises:
         ValueError: If the folder holds the results of something else.
     """
-    listed = hashlib.sha256("\n".join(plan.frames.paths()).encode()).hexdigest()
-    made = {"checkpoint": checkpoint, "frames": listed, "classes": list(plan.classes), "size": plan.size, **options}
-    path = plan.out / STAMP
-    if not path.exists():
-        with replacing(path) as file:
-            json.dump(made, file, indent=2)
-        return
-    found = read_stamp(plan.out)
-    if different := sorted(key for key in made if found.get(key) != made[key]):
-        raise ValueError(
-            f"{plan.out} must hold results of the same {', '.join(made)}, got those of other {', '.join(different)}; "
-            "choose another --out"
-        )
+    if (plan.out / STAMP).exists():
+        made, found = _identity(plan, checkpoint), read_stamp(plan.out)
+        if different := sorted(key for key in made if found.get(key) != made[key]):
+            raise ValueError(
+                f"{plan.out} must hold results of the same {', '.join(made)}, got those of another "
+                f"{', '.join(different)}; choose another --out"
+            )
 
 
 def read_stamp(out: Path) -> dict[str, Any]:
@@ -177,3 +181,8 @@ def read_stamp(out: Path) -> dict[str, Any]:
         raise ValueError(f"{out} must hold results of heatprop reproduce, got no {STAMP}; give --checkpoint first")
     found: dict[str, Any] = load_json(out / STAMP)
     return found
+
+
+def _identity(plan: Plan, checkpoint: str) -> dict[str, Any]:
+    listed = hashlib.sha256("\n".join(plan.frames.paths()).encode()).hexdigest()
+    return {"checkpoint": checkpoint, "frames": listed, "classes": list(plan.classes), "size": plan.size}
