@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -18,8 +18,6 @@ from heatprop.evaluation.columns import GroundTruth
 from heatprop.evaluation.imagenet import read_vid
 from heatprop.evaluation.imagenet_lists import FrameList, list_frames, read_frame_list
 from heatprop.evaluation.matching import Rule
-from heatprop.reproducing.detecting import Network
-from heatprop.reproducing.networks import describe_weights, load_network
 from heatprop.reproducing.plan import (
     Plan,
     Video,
@@ -31,10 +29,13 @@ from heatprop.reproducing.plan import (
     write_stamp,
 )
 from heatprop.reproducing.results import Results, gather
-from heatprop.reproducing.running import Reading, process_videos
 from heatprop.reproducing.tables import paper_tables
 from heatprop.reproducing.writing import draw_figures, report_document, write_report
 from heatprop.running.detectors import DetectorError
+
+if TYPE_CHECKING:
+    from heatprop.reproducing.detecting import Network
+    from heatprop.reproducing.running import Reading
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
@@ -77,6 +78,9 @@ def reproduce(
     Started again with the same --out, it goes on where it was. Several machines or GPUs take a --shard each, all
     with the same --out, or copy what is in theirs together; a last run without --shard makes the report.
     """
+    from heatprop.reproducing.networks import describe_weights, load_network  # they need torchvision
+    from heatprop.reproducing.running import Reading
+
     with _complaining(out):
         skipped = Skipped() if skip_bad else None
         listed = list_frames(data, split) if frames is None else read_frame_list(frames, skipped=skipped)
@@ -113,11 +117,11 @@ def _complaining(out: Path) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _refuse() -> Network:
+def _refuse() -> "Network":
     raise ValueError("videos are missing, which need the network: give --checkpoint")
 
 
-def _load_and_stamp(load: Callable[[], Network], plan: Plan, digest: str) -> Network:
+def _load_and_stamp(load: "Callable[[], Network]", plan: Plan, digest: str) -> "Network":
     """The stamp comes when the weights have proved to fit."""
     network = load()
     write_stamp(plan, digest)
@@ -132,8 +136,10 @@ def _read_truth(plan: Plan, videos: list[Video], skipped: Skipped | None) -> Gro
 
 
 def _process(
-    plan: Plan, videos: list[Video], truth: GroundTruth, load: Callable[[], Network], reading: Reading
+    plan: Plan, videos: list[Video], truth: GroundTruth, load: "Callable[[], Network]", reading: "Reading"
 ) -> None:
+    from heatprop.reproducing.running import process_videos
+
     columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("frames", total=sum(len(video.numbers) for video in videos))

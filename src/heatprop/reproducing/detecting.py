@@ -14,12 +14,10 @@ from heatprop.evaluation.columns import GroundTruth
 from heatprop.evaluation.imagenet_xml import read_annotation
 from heatprop.evaluation.saved_maps import SavedMaps, write_saved_maps
 from heatprop.evaluation.sparse_maps import MapPacker
-from heatprop.letterbox import letterbox, place_in_letterbox
-from heatprop.reproducing.pictures import Picture, read_batches
-from heatprop.reproducing.plan import Plan, Video
+from heatprop.letterbox import fit, letterbox
+from heatprop.reproducing.pictures import read_batches
+from heatprop.reproducing.plan import STRIDE, Plan, Video
 from heatprop.structures import HeadMaps
-
-STRIDE = 4
 
 
 class Network(NamedTuple):
@@ -65,7 +63,7 @@ def save_video_maps(
     sizes, seconds = list[tuple[int, int] | None](), 0.0
     for pictures in read_batches(video.pictures, batch=batch, workers=workers, skipped=skipped):
         seconds += _detect_batch(pictures, plan.size, network, packer)
-        sizes += [None if one is None else (one.shape[1], one.shape[0]) for one in pictures]
+        sizes += [None if one is None else (one.shape[2], one.shape[1]) for one in pictures]
         on_frames(len(pictures))
     picture_wh = _fill_sizes(plan, video, sizes)
     maps = SavedMaps(
@@ -91,10 +89,10 @@ def warm_up(network: Network, size: int) -> None:
         network.detect(torch.zeros(1, 3, size, size, dtype=torch.uint8, device=network.device))
 
 
-def _detect_batch(pictures: list[Picture | None], size: int, network: Network, packer: MapPacker) -> float:
+def _detect_batch(pictures: list[Tensor | None], size: int, network: Network, packer: MapPacker) -> float:
     """Add a batch's maps; returns the seconds that the network took."""
     with torch.inference_mode():
-        squares = [_square(one, size, network.device) for one in pictures if one is not None]
+        squares = [letterbox(one[None].to(network.device), size)[0] for one in pictures if one is not None]
         maps, seconds = _timed(network, torch.cat(squares)) if squares else ((), 0.0)
     results = iter(zip(*(one.float().cpu().numpy() for one in maps), strict=True))
     for picture in pictures:
@@ -103,11 +101,6 @@ def _detect_batch(pictures: list[Picture | None], size: int, network: Network, p
         else:
             packer.add(*next(results))
     return seconds
-
-
-def _square(picture: Picture, size: int, device: torch.device) -> Tensor:
-    frame = torch.from_numpy(picture.copy()).to(device).permute(2, 0, 1)  # (3, H, W)
-    return letterbox(frame[None], size)[0]
 
 
 def _timed(network: Network, squares: Tensor) -> tuple[tuple[Tensor, ...], float]:
@@ -145,7 +138,7 @@ def _in_network_pixels(truth: GroundTruth, video: Video, picture_wh: NDArray[np.
     boxes = []
     for row, box in zip(frame, truth.box, strict=True):
         width, height = picture_wh[row].tolist()
-        boxes.append(place_in_letterbox(width, height, size).letterboxed(torch.from_numpy(box)).numpy())
+        boxes.append(fit(width, height, size).letterboxed(torch.from_numpy(box)).numpy())
     name = np.full(len(frame), video.name)
     return truth._replace(
         video=name, frame=frame, label=truth.label - 1, box=np.array(boxes, np.float64).reshape(-1, 4)

@@ -1,42 +1,19 @@
-"""The pictures of a video, read ahead by threads while the network works; extra ``cli`` (Pillow)."""
+"""The pictures of a video, read ahead by threads while the network works; extra ``train`` (torchvision)."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from torch import Tensor
 
+from heatprop.centernet.data.pictures import read_picture
 from heatprop.evaluation.bad_rows import Skipped
-
-Picture = NDArray[np.uint8]
-
-
-def read_picture(path: Path) -> Picture:
-    """Read a picture.
-
-    Args:
-        path: JPEG or any other format that Pillow knows.
-
-    Returns:
-        RGB, shape ``(H, W, 3)``.
-
-    Raises:
-        ValueError: If it is missing or damaged.
-    """
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as problem:  # what Pillow raises for damaged files
-        reason = "no such file" if isinstance(problem, FileNotFoundError) else problem
-        raise ValueError(f"{path} must be a picture, got {reason}; --skip-bad goes on without it") from None
 
 
 def read_batches(
     paths: Sequence[Path], *, batch: int, workers: int, skipped: Skipped | None = None
-) -> Iterator[list[Picture | None]]:
+) -> Iterator[list[Tensor | None]]:
     """Read pictures in order, a batch ahead.
 
     Args:
@@ -46,7 +23,7 @@ def read_batches(
         skipped: Collects pictures that cannot be read; ``None`` stops at the first.
 
     Yields:
-        Pictures; ``None`` stands for one that was skipped.
+        Pictures, RGB, shape ``(3, H, W)``, ``uint8``; ``None`` stands for one that was skipped.
 
     Raises:
         ValueError: If a picture cannot be read.
@@ -61,17 +38,17 @@ def read_batches(
             coming = ahead
 
 
-def _read(path: Path, *, skip: bool) -> Picture | str:
+def _read(path: Path, *, skip: bool) -> Tensor | str:
     """A picture, or what is wrong with it."""
     try:
         return read_picture(path)
-    except ValueError as problem:
+    except (ValueError, OSError) as problem:
         if not skip:
-            raise
+            raise ValueError(f"{problem}; --skip-bad goes on without it") from None
         return str(problem)
 
 
-def _sort_out(one: Picture | str, skipped: Skipped | None) -> Picture | None:
+def _sort_out(one: Tensor | str, skipped: Skipped | None) -> Tensor | None:
     if isinstance(one, str):
         if skipped is not None:
             skipped.add(one)

@@ -15,6 +15,8 @@ from heatprop.evaluation.json_files import load_json
 from heatprop.evaluation.replacing import replacing
 
 STAMP = "reproduce.json"
+STRIDE = 4
+"""Pixels of the network's input per cell."""
 
 
 class Video(NamedTuple):

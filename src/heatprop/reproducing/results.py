@@ -15,8 +15,7 @@ from heatprop.evaluation.matching import VID, Rule
 from heatprop.evaluation.motion import displacement, uncovered_pairs
 from heatprop.evaluation.subsets import displacement_subsets, subset_curves
 from heatprop.reproducing import paper
-from heatprop.reproducing.detecting import STRIDE
-from heatprop.reproducing.plan import Plan, Video
+from heatprop.reproducing.plan import STRIDE, Plan, Video
 from heatprop.reproducing.propagating import VideoRuns, read_video_detections, read_video_runs
 from heatprop.reproducing.runs import CURVES, METHODS, RESCORED, run_names
 from heatprop.tuning.space import RADII
