@@ -99,7 +99,11 @@ def load_network(weights: Weights, device: str) -> Network:
         head_channels=weights.head_channels,
         deformable=weights.deformable,
     )
-    report = load_checkpoint(model, weights.path)
+    try:
+        report = load_checkpoint(model, weights.path)
+    except ValueError as problem:
+        made = f"{len(weights.classes)} classes, {weights.backbone}, {weights.head_channels} head channels"
+        raise ValueError(f"{problem} (here: {made}; see --classes, --backbone, --head-channels)") from None
     if report.source == "backbone":
         raise ValueError(f"{weights.path} must be a detector's weights, got those of a backbone; train it first")
     return Network(partial(_detect, model.eval().to(place)), place)
