@@ -9,12 +9,19 @@ import torch
 from bright_squares import CLASSES, DIM, FRAMES, VIDEOS, Counted, boxes_of, write_videos
 
 pytest.importorskip("typer", reason="needs the extra cli")
+pytest.importorskip("torchvision", reason="needs the extra train")
+from PIL import Image
+from typer.testing import CliRunner
 
+from heatprop import HeatmapPropagator
+from heatprop.centernet import CenterNet, load_checkpoint, normalize
+from heatprop.commands import app
 from heatprop.evaluation.baselines import table1
 from heatprop.evaluation.imagenet import read_vid
 from heatprop.evaluation.imagenet_lists import list_frames
 from heatprop.evaluation.saved_maps import iterate_saved_maps
 from heatprop.letterbox import letterbox
+from heatprop.reproducing import running
 from heatprop.reproducing.plan import make_plan, parse_shard
 from heatprop.reproducing.propagating import read_video_detections, read_video_runs, to_picture_pixels
 from heatprop.reproducing.results import gather
@@ -270,3 +277,157 @@ def test_videos_of_one_name_and_odd_sizes_are_refused(made, tmp_path):
 def test_a_shard_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="shard must be a number from 0 and how many there are"):
         parse_shard(text)
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A CenterNet of random weights, as ``heatprop train`` writes one, its scores spread around 0.02."""
+    torch.manual_seed(0)
+    model = CenterNet(2, backbone="resnet18", head_channels=8, deformable="none").eval()
+    with torch.no_grad():
+        logits = model(normalize(255 * torch.rand(4, 3, 64, 64))).heatmap.logit()
+        last, scale = model.heads.heatmap[-1], 2 / logits.std()
+        last.bias.copy_(scale * (last.bias - logits.mean((0, 2, 3))) - 4)
+        last.weight.mul_(scale)
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    described = {"backbone": "resnet18", "head_channels": 8, "deformable": "none", "input_size": 64}
+    document = {"format": "heatprop.centernet.1", "classes": list(CLASSES), "state_dict": model.state_dict()}
+    torch.save(document | described, path)
+    return path
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(app, ["reproduce", *(str(one) for one in arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def one_run(made, checkpoint, tmp_path_factory):
+    out = tmp_path_factory.mktemp("one")
+    return out, run("--data", made, "--out", out, "--checkpoint", checkpoint).stdout
+
+
+def figures(out):
+    """The report without what depends on the clock and the machine."""
+    document = json.loads((out / "report.json").read_text())
+    return {key: document[key] for key in ("made_from", "frames", "mAP50", "uncovered", "methods", "pictures_skipped")}
+
+
+def test_the_command_goes_from_pictures_and_weights_to_tables_and_figures(one_run):
+    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    out, printed = one_run
+    document = json.loads((out / "report.json").read_text())
+    assert document["frames"] == len(VIDEOS) * FRAMES
+    assert document["made_from"]["classes"] == list(CLASSES)
+    assert document["made_from"]["size"] == 64
+    assert [row["method"] for row in document["table1"]] == ["per frame", "interpolation", "HP"]
+    for text in ("3 videos, 15 frames, 2 classes, network input 64 x 64", "Table 1", "Table 5", "report.md"):
+        assert text in printed
+    assert "**Table 2: P**" in (out / "report.md").read_text()
+    for name in ("scores.png", "curves.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_finds_what_the_network_and_the_propagator_find(made, checkpoint, one_run):
+    """Frame by frame with the public parts: letterbox, normalize, CenterNet, HeatmapPropagator."""
+    model = CenterNet(2, backbone="resnet18", head_channels=8, deformable="none").eval()
+    load_checkpoint(model, checkpoint)
+    plan = make_plan(made, one_run[0], list_frames(made), CLASSES, 64)
+    total = 0
+    for video in plan.videos():
+        propagator, expected = HeatmapPropagator(), []
+        for path in video.pictures:
+            frame = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)[None]
+            square, where = letterbox(frame, 64)
+            with torch.inference_mode():
+                heatmap, offset, size = (one.half().float() for one in model(normalize(square))[:3])
+                found = propagator(heatmap.where(heatmap >= 0.003, 0.001), offset, size).detections.unpad()[0]
+            expected.append({**found, "boxes": where.boxes(found["boxes"].double())})
+        found = read_video_detections(plan.detections_file(video), video, "HP", size=64)
+        np.testing.assert_array_equal(found.frame, np.repeat(range(FRAMES), [len(one["scores"]) for one in expected]))
+        np.testing.assert_allclose(found.score, np.concatenate([one["scores"] for one in expected]), atol=1e-3)
+        np.testing.assert_allclose(found.box, np.concatenate([one["boxes"] for one in expected]), atol=0.05)
+        total += len(found.score)
+    assert total > 40
+
+
+def test_two_shards_and_a_run_without_weights_equal_one_run(made, checkpoint, one_run, tmp_path):
+    for number in (0, 1):
+        assert not (tmp_path / "report.json").exists()
+        run("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--shard", f"{number}/2")
+    run("--data", made, "--out", tmp_path)
+    assert figures(tmp_path) == figures(one_run[0])
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_next_run_ends_with_the_same(made, checkpoint, one_run, tmp_path, monkeypatch):
+    calls, save = [], running.save_video_detections
+
+    def interrupted(plan, video):
+        calls.append(video.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        save(plan, video)
+
+    monkeypatch.setattr(running, "save_video_detections", interrupted)
+    arguments = ("--data", made, "--out", tmp_path, "--checkpoint", checkpoint)
+    assert "start it again with --out" in run(*arguments, code=130).stderr
+    assert not (tmp_path / "report.json").exists()
+    monkeypatch.undo()
+    assert "3 videos, 1 of them finished before" in run(*arguments).stderr
+    assert figures(tmp_path) == figures(one_run[0])
+
+
+def test_the_command_names_a_missing_picture_and_skips_it_on_demand(data, checkpoint, tmp_path):
+    (data / "Data" / "VID" / f"{LOST}.JPEG").unlink()
+    arguments = ("--data", data, "--out", tmp_path / "out", "--checkpoint", checkpoint)
+    assert f"{LOST}.JPEG must be there, got no such file" in run(*arguments, code=1).stderr
+    assert "1 pictures skipped" in run(*arguments, "--skip-bad").stderr
+    assert len(figures(tmp_path / "out")["pictures_skipped"]) == 1
+
+
+def test_a_wrong_class_count_is_named_and_leaves_the_folder_free(made, checkpoint, tmp_path):
+    arguments = ("--data", made, "--out", tmp_path / "out")
+    said = run(*arguments, "--checkpoint", checkpoint, "--classes", "dog,car,bus", code=1).stderr
+    assert "has 2 classes, got 3 by --classes" in said
+    plain = tmp_path / "plain.pt"
+    torch.save({"state_dict": torch.load(checkpoint, weights_only=True)["state_dict"]}, plain)
+    foreign = ("--checkpoint", plain, "--backbone", "resnet18", "--head-channels", 8, "--size", 64)
+    said = run(*arguments, *foreign, code=1).stderr
+    assert "plain.pt does not fit the model" in said
+    assert "here: 30 classes, resnet18, 8 head channels; see --classes" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_detector_or_no_device_is_refused(made, checkpoint, tmp_path):
+    arguments = ("--data", made, "--out", tmp_path / "out")
+    assert "got no such file" in run(*arguments, "--checkpoint", tmp_path / "none.pt", code=1).stderr
+    assert "must hold results of heatprop reproduce" in run(*arguments, code=1).stderr
+    assert (
+        "the checkpoint's, resnet18, got dla34"
+        in run(*arguments, "--checkpoint", checkpoint, "--backbone", "dla34", code=1).stderr
+    )
+    (tmp_path / "text.pt").write_text("no weights")
+    assert "text.pt is no checkpoint" in run(*arguments, "--checkpoint", tmp_path / "text.pt", code=1).stderr
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    names = {name: one for name, one in weights.items() if name.startswith("backbone.")}
+    torch.save({name.removeprefix("backbone."): one for name, one in names.items()}, tmp_path / "body.pt")
+    body = ("--checkpoint", tmp_path / "body.pt", "--backbone", "resnet18")
+    assert "must be a detector's weights, got those of a backbone" in run(*arguments, *body, code=1).stderr
+    said = run(*arguments, "--checkpoint", checkpoint, "--device", "nowhere", code=1).stderr
+    assert "no device 'nowhere' here" in said
+
+
+def test_results_of_something_else_are_not_mixed(made, checkpoint, tmp_path):
+    run("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--shard", "0/3")
+    said = run("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--size", 96, code=1).stderr
+    assert "got those of another size; choose another --out" in said
+    (tmp_path / "frames.txt").write_text("val/ILSVRC2015_val_00000001/000000 1\n")
+    said = run(
+        *("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--frames", tmp_path / "frames.txt"), code=1
+    ).stderr
+    assert "got those of another frames" in said
+    assert "give --checkpoint" in run("--data", made, "--out", tmp_path, code=1).stderr
