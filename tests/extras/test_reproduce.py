@@ -16,12 +16,14 @@ from typer.testing import CliRunner
 from heatprop import HeatmapPropagator
 from heatprop.centernet import CenterNet, load_checkpoint, normalize
 from heatprop.commands import app
+from heatprop.drawing import CARRIED
 from heatprop.evaluation.baselines import table1
 from heatprop.evaluation.imagenet import read_vid
 from heatprop.evaluation.imagenet_lists import list_frames
 from heatprop.evaluation.saved_maps import iterate_saved_maps
 from heatprop.letterbox import letterbox
 from heatprop.reproducing import running
+from heatprop.reproducing.moments import draw_moment, find_moments
 from heatprop.reproducing.plan import make_plan, parse_shard
 from heatprop.reproducing.propagating import read_video_detections, read_video_runs, to_picture_pixels
 from heatprop.reproducing.results import gather
@@ -154,6 +156,24 @@ def test_the_maps_serve_eval_and_tune_as_they_are(finished):
     rows = {row.method: row for row in table1(iterate_saved_maps(finished.out / "maps"))}
     assert rows["per frame"].alone.per_class == {"dog": pytest.approx(4 / 5), "car": 1}
     assert rows["HP"].alone.mean == 1
+
+
+def test_moments_are_frames_in_which_only_the_memory_found_something(finished):
+    """The dogs' dark frame, in every video."""
+    results = gather(finished, truth_of(finished))
+    moments = find_moments(results.shown, results.hits, count=2)
+    assert [(moment.video, moment.frame) for moment in moments] == [(0, DIM), (1, DIM)]
+    assert all(moment.gain > 0.5 for moment in moments)
+    picture = draw_moment(finished, finished.videos()[0], moments[0])
+    height, width = (side // 2 for side in picture.shape[:2])
+    orange = (picture == CARRIED).all(axis=2)
+    assert not orange[:height].any()
+    assert orange[height:, width // 2 : width].any()
+
+
+def test_no_moment_is_found_where_nothing_was_lost(finished):
+    results = gather(finished, truth_of(finished))
+    assert find_moments(results.shown, dict.fromkeys(results.hits, results.hits["HP"])) == []
 
 
 # --- stopping and going on --------------------------------------------------------------------------------------------

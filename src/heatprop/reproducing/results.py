@@ -34,7 +34,8 @@ class Results(NamedTuple):
         precision: Run -> mAP50, in [0, 1]: Tables 2, 4 and 5.
         uncovered: Radius -> share of the pairs that move farther: Table 2.
         curves: Run -> motion -> precision against recall: Fig. 5.
-        hits: Method -> the scores of single objects: Fig. 4.
+        hits: Method -> the scores of single objects: Fig. 4; of ``shown``.
+        shown: The objects whose scores are shown: the paper's two videos, or all where these are not listed.
         frames: How many, of all videos.
         unread: What was wrong with each picture that was skipped.
     """
@@ -46,6 +47,7 @@ class Results(NamedTuple):
     uncovered: dict[float, float]
     curves: dict[str, dict[str, Curve]]
     hits: dict[str, TrackHits]
+    shown: GroundTruth
     frames: int
     unread: list[str]
 
@@ -82,7 +84,8 @@ def gather(
     subsets = displacement_subsets(moved)
     names = [*run_names(), *(RESCORED.format(method) for method in METHODS)]
     averages, reports, curves, hits = {}, dict[str, Report](), {}, {}
-    shown = _videos_of_figure_4(videos)
+    places = _videos_of_figure_4(videos)
+    shown = truth.select(np.isin(truth.video, places))
     for done, name in enumerate(names):
         on_run(done, len(names))
         found = _read_run(plan, videos, name, clip)
@@ -90,7 +93,8 @@ def gather(
         if name in METHODS:
             reports[name] = evaluate(truth, found, moved, rule=rule, picture_size=sizes)
         if name in ("per frame", "HP"):
-            hits[name] = _hits(truth, found, shown, rule)
+            here = found.select(np.isin(found.video, places))
+            hits[name] = track_hits(shown, here, score=LOWEST_SCORE, rule=rule)
         if name in CURVES:
             curves[name] = reports[name].curves if name in reports else subset_curves(truth, found, subsets, rule=rule)
     on_run(len(names), len(names))
@@ -104,6 +108,7 @@ def gather(
         uncovered=uncovered_pairs(moved, RADII),
         curves={name: curves[name] for name in CURVES},
         hits=hits,
+        shown=shown,
         frames=frames,
         unread=[message for one in files.values() for message in one.unread],
     )
@@ -129,11 +134,6 @@ def _read_run(plan: Plan, videos: list[Video], name: str, clip: bool) -> Predict
 def _videos_of_figure_4(videos: list[Video]) -> list[int]:
     """Places of the paper's two videos; all videos where these are not listed."""
     return [video.place for video in videos if video.name in paper.CLIPS] or [video.place for video in videos]
-
-
-def _hits(truth: GroundTruth, found: Predictions, places: list[int], rule: Rule) -> TrackHits:
-    objects, detections = truth.select(np.isin(truth.video, places)), found.select(np.isin(found.video, places))
-    return track_hits(objects, detections, score=LOWEST_SCORE, rule=rule)
 
 
 def _row(method: str, averages: Mapping[str, AveragePrecision], spent: Mapping[str, float]) -> Table1Row:
