@@ -76,3 +76,10 @@ def bench(session: nox.Session) -> None:
     for path in BENCHMARKS:
         if any(name in path.name for name in wanted):
             session.run("python", os.fspath(path), env={"PYTHONPATH": "tests"})  # for the oracles beside the tests
+
+
+@nox.session
+def reproduce_small(session: nox.Session) -> None:
+    """Render a benchmark, train on it for half an hour, reproduce the paper's tables; writes docs/reproduce_small.md."""
+    session.install(*TORCH_NEWEST, "-e", ".[all]")
+    session.run("python", "tests/benchmarks/reproduce_small.py", *session.posargs)

@@ -29,24 +29,32 @@ def main() -> None:
     """Render, train, reproduce, write."""
     given = parse_arguments()
     work = Path(given.work)
-    seconds = {}
     start = time.perf_counter()
     scene = SceneOptions(frames=given.frames)
     for _ in make_benchmark(
         work / "data", train=given.train, val=given.val, seed=given.seed, scene=scene, workers=os.cpu_count() or 1
     ):
         pass
-    seconds["rendering"] = time.perf_counter() - start
+    add_seconds(work, rendering=time.perf_counter() - start)
     config = TrainingConfig.small(
         epochs=given.epochs, input_size=given.size, seed=given.seed, **json.loads(given.options)
     )
     trained = train(config, data=work / "data", out=work / "training", resume=True, progress=True)
-    seconds["training"] = trained.seconds
+    add_seconds(work, training=trained.seconds)
     start = time.perf_counter()
     command = [sys.executable, "-m", "heatprop", "reproduce", "--data", work / "data", "--out", work / "out"]
     subprocess.run([*map(str, command), "--checkpoint", str(trained.checkpoint)], check=True)
-    seconds["the rest"] = time.perf_counter() - start
+    seconds = add_seconds(work, reproducing=time.perf_counter() - start)
     write_page(given, seconds, trained.losses)
+
+
+def add_seconds(work: Path, **spent: float) -> dict[str, float]:
+    """Count the time of all attempts: who stops and goes on has used both."""
+    path = work / "seconds.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    total = before | {name: before.get(name, 0) + value for name, value in spent.items()}
+    path.write_text(json.dumps(total))
+    return total
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -99,16 +107,16 @@ INTRODUCTION = """# The whole way on a laptop
 <!-- Written by tests/benchmarks/reproduce_small.py: run it again instead of editing this page. -->
 
 A ResNet-18 CenterNet is trained from random weights on the [synthetic benchmark](synthetic.md), and everything that
-[`heatprop reproduce`](reproduce.md) does on ImageNet VID is done with it on the benchmark's validation videos, which have other
-photographs behind them. The numbers are what came out, whatever they are; the paper's stand beside them to be told apart, not
-to be compared: its videos, its classes and its network are others.
+[`heatprop reproduce`](reproduce.md) does on ImageNet VID is done with it on the benchmark's validation videos, which have
+other photographs behind them. The numbers are what came out, whatever they are. The paper's stand beside them to look at the
+trends; its videos, classes and network are others.
 
 ```console
 nox -s reproduce_small
 ```"""
 
 CAPTIONS = {
-    "moment": "Three frames of a validation video: above the detector alone, below with the memory (as the paper's Fig. 3).",
+    "moment": "Three frames of a validation video: above the detector alone, below with the memory (as in Fig. 3).",
     "scores": "Scores of the objects that flicker most (as Fig. 4).",
     "curves": "Precision against recall by motion (as Fig. 5).",
 }
