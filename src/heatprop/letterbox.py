@@ -85,16 +85,48 @@ def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
     H, W = frames.shape[2:]
-    scale = size / max(H, W)
-    where = Letterbox(scale, (size - scale * W) / 2, (size - scale * H) / 2, W, H)
+    where = fit(W, H, size)
+    return warp(frames, where, size), where
+
+
+def fit(width: int, height: int, size: int) -> Letterbox:
+    """Choose the place of a frame: as large as the square allows, in its middle.
+
+    Args:
+        width: Of the frame, in pixels, at least 1.
+        height: Of the frame, in pixels, at least 1.
+        size: Side of the square, in pixels.
+
+    Returns:
+        The place.
+
+    Examples:
+        >>> fit(1024, 768, 512)
+        Letterbox(scale=0.5, left=0.0, top=64.0, width=1024, height=768)
+    """
+    scale = size / max(height, width)
+    return Letterbox(scale, (size - scale * width) / 2, (size - scale * height) / 2, width, height)
+
+
+def warp(frames: Tensor, where: Letterbox, size: int) -> Tensor:
+    """Put frames at a place of a black square, bilinear, as `letterbox` does; what does not fit is cut off.
+
+    Args:
+        frames: Shape ``(B, C, H, W)``, any range; ``uint8`` is rounded.
+        where: The place; its ``width`` and ``height`` are W and H.
+        size: Side of the square, in pixels.
+
+    Returns:
+        The square ``(B, C, size, size)``, 0 outside the frame, of the same dtype and device.
+    """
     dtype = torch.promote_types(frames.dtype, torch.float32)
-    columns = _source_positions(size, where.left, scale, W).to(frames.device, dtype)
-    rows = _source_positions(size, where.top, scale, H).to(frames.device, dtype)
+    columns = _source_positions(size, where.left, where.scale, where.width).to(frames.device, dtype)
+    rows = _source_positions(size, where.top, where.scale, where.height).to(frames.device, dtype)
     grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)  # (size, size, 2), (x, y)
     grid = grid.expand(frames.shape[0], -1, -1, -1)  # (B, size, size, 2)
     square = functional.grid_sample(frames.to(dtype), grid, padding_mode="zeros", align_corners=False)
     square = square if frames.dtype.is_floating_point else square.round()
-    return square.to(frames.dtype), where
+    return square.to(frames.dtype)
 
 
 def _source_positions(size: int, border: float, scale: float, length: int) -> Tensor:

@@ -125,6 +125,28 @@ def read_image_list(path: str | PathLike[str], *, skipped: Skipped | None = None
     return list(names)
 
 
+def list_images(root: str | PathLike[str], split: str = "train") -> list[str]:
+    """List all annotated images of ImageNet DET, by name.
+
+    The training set holds 456,567 images, most of other classes: where there is a list, read that.
+
+    Args:
+        root: The ``ILSVRC2015`` folder.
+        split: Folder below ``Annotations/DET``.
+
+    Returns:
+        The names, relative to ``Annotations/DET``, without their ending.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    base = Path(root) / "Annotations" / "DET"
+    names = [f"{folder}/{name[:-4]}" for folder, name in _annotations(base, split)]
+    if not names:
+        raise ValueError(f"{base / split} must hold annotations, *.xml, got none; is this the root?")
+    return names
+
+
 def write_frame_list(path: str | PathLike[str], frames: FrameList) -> None:
     """Write frames as ``VID_val_frames.txt`` has them.
 

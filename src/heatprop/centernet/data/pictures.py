@@ -1,0 +1,35 @@
+"""One picture from disk, with Pillow: docs/benchmarks.md compares it with other libraries."""
+
+from os import PathLike
+
+import numpy as np
+import torch
+from torch import Tensor
+
+try:
+    from PIL import Image
+except ImportError as error:  # this module is the first of the package to need the extra
+    raise ImportError("heatprop.centernet.data needs Pillow: pip install 'heatprop[train]'") from error
+
+
+def read_picture(path: str | PathLike[str]) -> Tensor:
+    """Read a JPEG, or whatever else Pillow reads, as it lies there: its name does not matter, nor does EXIF turn it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        RGB, shape ``(3, H, W)``, ``uint8``; pictures of other colours are made RGB, without alpha.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty, truncated or no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            pixels = np.array(picture.convert("RGB"))  # (H, W, 3), a copy that may be written to
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} must be there, got no such file; is this the root?") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:  # what its decoders raise
+        raise ValueError(f"{path} must be a whole picture, got {problem}") from None
+    return torch.from_numpy(pixels).permute(2, 0, 1)
