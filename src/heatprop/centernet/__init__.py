@@ -1,5 +1,6 @@
 """The reference CenterNet: models, weights, targets and losses need torch alone; data and training their extras."""
 
+from heatprop.centernet.checkpoints import CheckpointReport, load_checkpoint
 from heatprop.centernet.deformable import DeformableConv2d, deformable_conv2d
 from heatprop.centernet.losses import (
     CenterNetLoss,
@@ -18,6 +19,7 @@ __all__ = [
     "CenterNet",
     "CenterNetLoss",
     "CenterNetLosses",
+    "CheckpointReport",
     "Counts",
     "DeformableConv2d",
     "PenaltyReducedFocalLoss",
@@ -25,6 +27,7 @@ __all__ = [
     "count_targets",
     "deformable_conv2d",
     "gaussian_radius",
+    "load_checkpoint",
     "make_targets",
     "masked_l1",
     "normalize",

@@ -23,21 +23,18 @@ class TimmBackbone(nn.Module):
 
     Raises:
         ModuleNotFoundError: If timm is not installed.
-        ValueError: If timm has no such network, or it gives no maps of these strides.
+        ValueError: If timm has no such network, or its last maps have other strides.
     """
 
     def __init__(self, name: str, strides: tuple[int, ...]) -> None:
         super().__init__()
-        made = _make(name)
-        reductions = list(made.feature_info.reduction())
-        if not set(strides) <= set(reductions):
+        self.body = _make(name, count=len(strides))
+        reductions = tuple(self.body.feature_info.reduction())
+        if reductions != strides:
+            came = f"its last maps have strides {list(reductions)}"
             raise ValueError(
-                f"{name} gives maps of strides {reductions}, CenterNet needs {list(strides)}; take another network"
+                f"CenterNet needs maps of strides {list(strides)} from {name}; {came}; take another network"
             )
-        places = tuple(
-            len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides
-        )  # the deepest of each
-        self.body = _make(name, places)
         self.channels = tuple(self.body.feature_info.channels())
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -73,7 +70,8 @@ def make_backbone(name: str) -> ResNet | TimmBackbone:
     raise ValueError(f'backbone must be {_NAMES}, "dla34" or "timm:NAME", got {name!r}')
 
 
-def _make(name: str, places: tuple[int, ...] | None = None) -> Any:
+def _make(name: str, *, count: int) -> Any:
+    """Make a network of timm that returns its last ``count`` maps."""
     try:
         import timm
     except ModuleNotFoundError as error:
@@ -81,5 +79,4 @@ def _make(name: str, places: tuple[int, ...] | None = None) -> Any:
         raise ModuleNotFoundError(hint) from error
     if not timm.is_model(name):
         raise ValueError(f"timm has no network {name!r}; timm.list_models() lists them")
-    chosen = {} if places is None else {"out_indices": places}
-    return timm.create_model(name, pretrained=False, features_only=True, **chosen)
+    return timm.create_model(name, pretrained=False, features_only=True, out_indices=tuple(range(-count, 0)))
