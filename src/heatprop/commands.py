@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from heatprop import HeatmapPropagator, __version__
+from heatprop.centernet.train_command import HANDED_OVER, train
 from heatprop.evaluating.commands import eval_app
 from heatprop.reproducing.commands import reproduce
 from heatprop.running import (
@@ -123,6 +124,7 @@ app.add_typer(eval_app, name="eval")
 app.command(no_args_is_help=True)(tune)
 app.command(no_args_is_help=True)(make_benchmark)
 app.command(no_args_is_help=True)(reproduce)
+app.command(context_settings=HANDED_OVER)(train)
 
 
 def _load(name: str, adapter: str | None, device: str) -> Detector:
