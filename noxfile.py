@@ -80,6 +80,6 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def reproduce_small(session: nox.Session) -> None:
-    """Render a benchmark, train on it for half an hour, reproduce the paper's tables; writes docs/reproduce_small.md."""
+    """Render a benchmark, train on it (half an hour), make the paper's tables; writes docs/reproduce_small.md."""
     session.install(*TORCH_NEWEST, "-e", ".[all]")
     session.run("python", "tests/benchmarks/reproduce_small.py", *session.posargs)

@@ -107,9 +107,9 @@ INTRODUCTION = """# The whole way on a laptop
 <!-- Written by tests/benchmarks/reproduce_small.py: run it again instead of editing this page. -->
 
 A ResNet-18 CenterNet is trained from random weights on the [synthetic benchmark](synthetic.md), and everything that
-[`heatprop reproduce`](reproduce.md) does on ImageNet VID is done with it on the benchmark's validation videos, which have
-other photographs behind them. The numbers are what came out, whatever they are. The paper's stand beside them to look at the
-trends; its videos, classes and network are others.
+[`heatprop reproduce`](reproduce.md) does on ImageNet VID is done with it on the benchmark's validation videos, which
+have other photographs behind them. The numbers are what came out, whatever they are. The paper's stand beside them to
+look at the trends; its videos, classes and network are others.
 
 ```console
 nox -s reproduce_small
