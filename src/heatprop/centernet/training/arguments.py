@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_origin, get_type_hints
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
-from heatprop.centernet.training.configuration import PRESETS, TrainingConfig, to_plain
+from heatprop.centernet.training.configuration import PRESETS, TrainingConfig, from_plain, to_plain
 
 CONFIG_FILE = "config.yaml"
 """What a training leaves in its folder, and goes on from."""
@@ -66,7 +66,7 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
     found = parser.parse_args(words or ["--help"])
     values = {name: getattr(found, name) for name in get_type_hints(TrainingConfig)}
     try:
-        config = TrainingConfig(**values)
+        config = from_plain(values, "the command line")
     except (TypeError, ValueError) as problem:
         parser.error(str(problem))
     return Arguments(Path(found.data), Path(found.out), found.resume, found.stop_after, config)

@@ -127,6 +127,8 @@ class TrainingConfig:
             raise ValueError(f"input_size must be a multiple of 32, got {self.input_size}")
         if list(self.milestones) != sorted(set(self.milestones)) or any(epoch < 1 for epoch in self.milestones):
             raise ValueError(f"milestones must be rising epochs from 1 on, got {self.milestones}")
+        if self.classes is not None and not 0 < len(set(self.classes)) == len(self.classes):
+            raise ValueError(f"classes must hold at least one name, each once, got {self.classes}")
         if self.batch_size % self.devices:
             raise ValueError(
                 f"batch_size must be a multiple of devices, got {self.batch_size} and {self.devices}; "

@@ -43,7 +43,7 @@ class Loading(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """Load this device's share of the validation frames."""
+        """Load this device's share of the validation frames; none is asked for where there are none."""
         if self._clips is None:
             return []
         config, (device, devices) = self._config, self._device()

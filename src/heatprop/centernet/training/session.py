@@ -1,7 +1,9 @@
 """One training, from the data set to the models in its folder."""
 
 import math
+import signal
 import sys
+import threading
 import time
 from os import PathLike
 from pathlib import Path
@@ -114,10 +116,14 @@ def train(
     callbacks.append(Keeper(folder, config, classes))
     with quiet():
         trainer = _trainer(config, folder, callbacks, steps, stop_after)
+        on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(training, datamodule=Loading(images, clips, config), ckpt_path=last, weights_only=True)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit):  # Lightning exits after Ctrl-C, and ignores it from then on
             raise _interrupted(folder, trainer, config) from None
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, on_interrupt)
     return _result(folder, trainer, time.perf_counter() - start)
 
 
@@ -169,6 +175,7 @@ def _trainer(
         sync_batchnorm=config.sync_batch_norm,
         log_every_n_steps=max(1, min(20, steps)),
         num_sanity_val_steps=0,
+        limit_val_batches=None if config.validate_every else 0,
         use_distributed_sampler=False,  # Loading shares the images out
         enable_progress_bar=any(isinstance(one, Bar) for one in callbacks),
         enable_model_summary=False,
@@ -187,9 +194,9 @@ def _loggers(folder: Path) -> list[Logger]:
 
 
 def _interrupted(folder: Path, trainer: Trainer, config: TrainingConfig) -> TrainingInterrupted:
-    step, steps = trainer.fit_loop.batch_idx + 1, trainer.num_training_batches
-    where = f"stopped in epoch {trainer.current_epoch + 1} of {config.epochs}, at step {step} of {steps}"
-    kept = f"{folder / LAST} holds the epochs before" if (folder / LAST).exists() else "no epoch has ended"
+    epoch, step, steps = trainer.current_epoch, trainer.fit_loop.batch_idx + 1, trainer.num_training_batches
+    where = f"stopped in epoch {epoch + 1} of {config.epochs}, at step {step} of {steps}"
+    kept = f"{folder / LAST} holds {epoch} epochs" if (folder / LAST).exists() else "no epoch has ended yet"
     return TrainingInterrupted(f"{where}; {kept}. To go on: heatprop train --out {folder} --resume")
 
 
