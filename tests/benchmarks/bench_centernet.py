@@ -66,4 +66,5 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     torch.manual_seed(0)
     with torch.inference_mode():
-        print(forwards(), stages(), operators(), sep="\n\n")
+        for part in (forwards, stages, operators):
+            print(part(), end="\n\n", flush=True)
