@@ -131,6 +131,14 @@ def test_the_report_holds_every_table_of_the_paper(finished):
     json.dumps(document, allow_nan=False)
 
 
+def test_no_two_runs_look_alike_in_the_pictures(finished):
+    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    from heatprop.evaluating.pictures import draw_curves
+
+    lines = draw_curves(gather(finished, truth_of(finished)).curves).axes[0].lines
+    assert len(lines) == len({(line.get_color(), line.get_linestyle()) for line in lines}) == 8
+
+
 def test_to_picture_pixels_undoes_the_letterbox():
     sizes = [(640, 360), (359, 641), (97, 97)]
     boxes = np.random.default_rng(0).uniform(-20, 300, (3, 4))
