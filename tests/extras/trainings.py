@@ -41,5 +41,7 @@ def weights(path):
     for name in ("current_model_state", "averaging_state"):
         found |= {f"{name}.{key}": value for key, value in checkpoint.get(name, {}).items()}
     for place, state in checkpoint["optimizer_states"][0]["state"].items():
-        found |= {f"optimizer.{place}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None}
+        found |= {
+            f"optimizer.{place}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None
+        }
     return found
