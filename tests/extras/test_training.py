@@ -12,15 +12,20 @@ import torch
 pytest.importorskip("lightning", reason="needs heatprop[train]")
 pytest.importorskip("skimage", reason="needs heatprop[benchmark]")
 
-from trainings import CLASSES, render, tiny, weights  # noqa: E402 # after the extras are known to be there
+from trainings import CLASSES, render, tiny, weights  # after the extras are known to be there
 
-from heatprop import HeadMaps  # noqa: E402
-from heatprop.centernet import CenterNet, load_checkpoint, make_targets  # noqa: E402
-from heatprop.centernet.training import TrainingInterrupted, load_model, train  # noqa: E402
-from heatprop.centernet.training import module as training_module  # noqa: E402
-from heatprop.centernet.training.clips import ValidationClips  # noqa: E402
-from heatprop.centernet.training.images import find_classes, training_images  # noqa: E402
-from heatprop.evaluation.imagenet_classes import VID_WNIDS  # noqa: E402
+from heatprop import HeadMaps
+from heatprop.centernet import CenterNet, load_checkpoint, make_targets
+from heatprop.centernet.training import (
+    TrainingInterrupted,
+    load_model,
+    session,
+    train,
+)
+from heatprop.centernet.training import module as training_module
+from heatprop.centernet.training.clips import ValidationClips
+from heatprop.centernet.training.images import find_classes, training_images
+from heatprop.evaluation.imagenet_classes import VID_WNIDS
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +89,14 @@ def test_a_finished_training_is_not_overwritten_nor_resumed_otherwise(straight, 
         train(tiny(ema=0.5, learning_rate=0.1), data=data, out=straight, resume=True)
 
 
-def test_the_seed_decides_the_training(straight, data, tmp_path):
-    train(tiny(ema=0.5, seed=4), data=data, out=tmp_path)
-    one, other = weights(straight / "last.ckpt"), weights(tmp_path / "last.ckpt")
-    assert not torch.equal(one["model.backbone.conv1.weight"], other["model.backbone.conv1.weight"])
+def test_the_seed_decides_the_first_weights_and_leaves_the_callers_chance_alone():
+    torch.manual_seed(0)
+    first, again, other = (session._model(2, tiny(seed=seed), first=True).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["backbone.conv1.weight"], other["backbone.conv1.weight"])
+    after = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(after, torch.rand(3))
 
 
 # --- what it leaves ---------------------------------------------------------------------------------------------------
@@ -121,7 +130,7 @@ def test_the_model_is_the_averaged_one_and_loads_everywhere(straight):
 
 def test_another_file_is_no_trained_model(tmp_path):
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="other.pt must be a model that heatprop train wrote"):
+    with pytest.raises(ValueError, match=r"other\.pt must be a model that heatprop train wrote"):
         load_model(tmp_path / "other.pt")
 
 
@@ -171,7 +180,7 @@ def test_a_bad_picture_is_named_or_skipped_and_counted(data, tmp_path):
     shutil.copytree(data, root)
     bad = sorted((root / "Data" / "VID" / "train").rglob("*.JPEG"))[0]
     bad.write_bytes(bad.read_bytes()[:100])
-    with pytest.raises(ValueError, match="000000.JPEG must be a whole picture"):
+    with pytest.raises(ValueError, match=r"000000\.JPEG must be a whole picture"):
         train(tiny(epochs=1), data=root, out=tmp_path / "stopped")
     train(tiny(epochs=1, skip_bad=True), data=root, out=tmp_path / "skipped")
     with open(tmp_path / "skipped" / "logs" / "run-1" / "metrics.csv") as file:
@@ -214,7 +223,7 @@ def test_a_perfect_network_validates_at_100_percent(data, tmp_path, monkeypatch)
     answers = [(frame["boxes"], frame["labels"]) for frame in frames]
     assert sum(len(boxes) for boxes, _ in answers) == len(clips.truth.box) > 3
     monkeypatch.setattr(Perfect, "answers", answers, raising=False)
-    monkeypatch.setattr("heatprop.centernet.training.session.CenterNet", Perfect)
+    monkeypatch.setattr(session, "CenterNet", Perfect)
     result = train(config, data=data, out=tmp_path)
     assert result.average_precision == pytest.approx(100)
     assert set(result.per_class) <= {"bus", "car"}
@@ -232,5 +241,5 @@ def test_a_shifted_answer_is_worth_nothing(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
         Perfect, "answers", [(frame["boxes"] + 20, 1 - frame["labels"]) for frame in frames], raising=False
     )
-    monkeypatch.setattr("heatprop.centernet.training.session.CenterNet", Perfect)
+    monkeypatch.setattr(session, "CenterNet", Perfect)
     assert train(config, data=data, out=tmp_path).average_precision < 50

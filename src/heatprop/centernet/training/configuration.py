@@ -246,6 +246,7 @@ _CHOICES = {
 }
 _SMALL: dict[str, Any] = {
     "backbone": "resnet18",
+    "deformable": "none",
     "input_size": 128,
     "frames_per_video": None,
     "images_per_class": 0,

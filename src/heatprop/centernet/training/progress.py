@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
 from rich.console import Console
 
@@ -58,6 +58,7 @@ class EpochLines(Checkpoint):
             Console(stderr=True).print(line, highlight=False)
 
 
+LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
 ADVICE = (
     ".*does not have many workers.*",  # how many is an option
     ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own
@@ -66,16 +67,27 @@ ADVICE = (
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Lightning's advice from the terminal."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    """Keep Lightning's advice from the terminal until the block ends."""
+    levels = [logging.getLogger(name).level for name in LOGGERS]
     try:
         with warnings.catch_warnings():
-            for message in ADVICE:
-                warnings.filterwarnings("ignore", message=message)
+            _hush()
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for name, level in zip(LOGGERS, levels, strict=True):
+            logging.getLogger(name).setLevel(level)
+
+
+class Quiet(Callback):
+    """Do the same in processes that Lightning spawns."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Hush, before anything is said that matters."""
+        _hush()
+
+
+def _hush() -> None:
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", message=message)

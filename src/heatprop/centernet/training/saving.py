@@ -70,6 +70,20 @@ class Keeper(Checkpoint):
         self._best = state_dict["best"]
 
 
+def saved_epochs(out: Path) -> int:
+    """Tell how many epochs are in the checkpoint of a folder.
+
+    Args:
+        out: Folder.
+
+    Returns:
+        Their number; 0 without a checkpoint.
+    """
+    if not (out / LAST).exists():
+        return 0
+    return 1 + int(torch.load(out / LAST, weights_only=True, mmap=True)["epoch"])
+
+
 def save_model(path: Path, weights: Mapping[str, Tensor], *, config: TrainingConfig, classes: tuple[str, ...]) -> None:
     """Write a model with what it takes to build it again; plain types and tensors only.
 

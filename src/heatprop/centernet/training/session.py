@@ -25,8 +25,8 @@ from heatprop.centernet.training.images import find_classes, training_images
 from heatprop.centernet.training.loading import Loading
 from heatprop.centernet.training.module import CenterNetTraining
 from heatprop.centernet.training.precision import lightning_precision
-from heatprop.centernet.training.progress import Bar, EpochLines, quiet
-from heatprop.centernet.training.saving import BEST, LAST, MODEL, Keeper
+from heatprop.centernet.training.progress import Bar, EpochLines, Quiet, quiet
+from heatprop.centernet.training.saving import BEST, LAST, MODEL, Keeper, saved_epochs
 from heatprop.centernet.training.validation import Validation, read_record
 from heatprop.evaluation.replacing import replacing
 
@@ -113,6 +113,7 @@ def train(
         callbacks.append(Bar())
     if clips is not None:
         callbacks.append(Validation(clips, folder, pictures=config.pictures))
+    callbacks.append(Quiet())
     callbacks.append(Keeper(folder, config, classes))
     with quiet():
         trainer = _trainer(config, folder, callbacks, steps, stop_after)
@@ -194,9 +195,11 @@ def _loggers(folder: Path) -> list[Logger]:
 
 
 def _interrupted(folder: Path, trainer: Trainer, config: TrainingConfig) -> TrainingInterrupted:
-    epoch, step, steps = trainer.current_epoch, trainer.fit_loop.batch_idx + 1, trainer.num_training_batches
-    where = f"stopped in epoch {epoch + 1} of {config.epochs}, at step {step} of {steps}"
-    kept = f"{folder / LAST} holds {epoch} epochs" if (folder / LAST).exists() else "no epoch has ended yet"
+    epochs = saved_epochs(folder)
+    where = f"stopped in epoch {epochs + 1} of {config.epochs}"
+    if config.devices == 1:  # else only the spawned processes know
+        where += f", at step {trainer.fit_loop.batch_idx + 1} of {trainer.num_training_batches}"
+    kept = f"{folder / LAST} holds {epochs} epochs" if epochs else "no epoch has ended yet"
     return TrainingInterrupted(f"{where}; {kept}. To go on: heatprop train --out {folder} --resume")
 
 
@@ -209,7 +212,7 @@ def _result(folder: Path, trainer: Trainer, seconds: float) -> TrainingResult:
         checkpoint=folder / MODEL,
         best=folder / BEST if (folder / BEST).exists() else None,
         last=folder / LAST,
-        epochs=trainer.current_epoch,
+        epochs=saved_epochs(folder),
         average_precision=math.nan if newest["mAP50"] is None else newest["mAP50"],
         per_class=newest["AP50"],
         losses={name: float(metrics[metric]) for metric, name in names.items() if metric in metrics},

@@ -57,14 +57,14 @@ class Validation(Callback):
             self._rows[place] = torch.cat([torch.stack(columns, dim=1).double(), boxes], dim=1).numpy()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure, log and draw; only the first device does, the others hear the result."""
+        """Measure and log on every device; the first one writes and draws."""
         rows = _gather(self._rows, trainer)
         result = measure(self._clips, rows)
-        pl_module.log(METRIC, 100 * result.mean, prog_bar=True, rank_zero_only=False)
+        named = name_classes(self._clips, result)
+        pl_module.log(METRIC, 100 * result.mean, prog_bar=True, sync_dist=True)  # all devices have the same
+        for name, value in named.items():
+            pl_module.log(f"val/AP50 {name}", 100 * value, sync_dist=True)
         if trainer.is_global_zero:
-            named = name_classes(self._clips, result)
-            for name, value in named.items():
-                pl_module.log(f"val/AP50 {name}", 100 * value, rank_zero_only=True)
             record(self._out, trainer.current_epoch + 1, 100 * result.mean, named)
             picture = draw_validation(self._clips, rows, self._pictures)
             if picture is not None:
