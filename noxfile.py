@@ -7,7 +7,7 @@ import nox
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", "docs", "core", "tests", "examples", "reproduce_short"]
+nox.options.sessions = ["lint", "types", "docs", "core", "tests", "examples"]
 nox.options.error_on_missing_interpreters = True
 
 TORCH_OLDEST = "torch==2.13.0"  # the lower bound of pyproject.toml, and a small download
@@ -83,10 +83,3 @@ def reproduce_small(session: nox.Session) -> None:
     """Render a benchmark, train on it (half an hour), make the paper's tables; writes docs/reproduce_small.md."""
     session.install(*TORCH_NEWEST, "-e", ".[all]")
     session.run("python", "tests/benchmarks/reproduce_small.py", *session.posargs)
-
-
-@nox.session
-def reproduce_short(session: nox.Session) -> None:
-    """Do the same in two minutes, without a page: fails if training lowers no loss or the detector sees nothing."""
-    session.install(*TORCH_NEWEST, "-e", ".[all]")
-    session.run("python", "tests/benchmarks/reproduce_small.py", "--short", *session.posargs)
