@@ -91,6 +91,7 @@ def timed(work: Path, name: str) -> Iterator[None]:
         yield
     finally:
         path = work / "seconds.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
         seconds = json.loads(path.read_text()) if path.exists() else {}
         seconds[name] = seconds.get(name, 0) + time.perf_counter() - start
         path.write_text(json.dumps(seconds))

@@ -22,7 +22,7 @@ from heatprop.evaluation.imagenet import read_vid
 from heatprop.evaluation.imagenet_lists import list_frames
 from heatprop.evaluation.saved_maps import iterate_saved_maps
 from heatprop.letterbox import letterbox
-from heatprop.reproducing import running
+from heatprop.reproducing import paper, running
 from heatprop.reproducing.moments import draw_moment, find_moments
 from heatprop.reproducing.plan import make_plan, parse_shard
 from heatprop.reproducing.propagating import read_video_detections, read_video_runs, to_picture_pixels
@@ -30,7 +30,7 @@ from heatprop.reproducing.results import gather
 from heatprop.reproducing.running import Reading, process_videos
 from heatprop.reproducing.runs import run_names
 from heatprop.reproducing.tables import paper_tables, to_markdown
-from heatprop.reproducing.writing import report_document
+from heatprop.reproducing.writing import _hits_of_figure_4, report_document
 
 SIZE = 128
 NAMES = {1: "dog", 2: "car"}
@@ -139,6 +139,19 @@ def test_no_two_runs_look_alike_in_the_pictures(finished):
     assert len(lines) == len({(line.get_color(), line.get_linestyle()) for line in lines}) == 8
 
 
+def test_figure_4_shows_the_papers_two_videos_where_they_are_listed(finished, monkeypatch):
+    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    results = gather(finished, truth_of(finished))
+    assert len(set(_hits_of_figure_4(finished, results)["HP"].track)) == 2 * len(VIDEOS)
+    monkeypatch.setattr(paper, "CLIPS", ("val/ILSVRC2015_val_00000001", "val/ILSVRC2015_val_00040001"))
+    hits = _hits_of_figure_4(finished, results)["per frame"]
+    boxes = [
+        box for track in (0, 1) for box in (boxes_of("val/ILSVRC2015_val_00000001", n)[track] for n in range(FRAMES))
+    ]
+    np.testing.assert_array_equal(hits.truth_box, boxes)
+    assert hits.hit.tolist() == [frame != DIM for frame in range(FRAMES)] + [True] * FRAMES
+
+
 def test_to_picture_pixels_undoes_the_letterbox():
     sizes = [(640, 360), (359, 641), (97, 97)]
     boxes = np.random.default_rng(0).uniform(-20, 300, (3, 4))
@@ -169,7 +182,7 @@ def test_the_maps_serve_eval_and_tune_as_they_are(finished):
 def test_moments_are_frames_in_which_only_the_memory_found_something(finished):
     """The dogs' dark frame, in every video."""
     results = gather(finished, truth_of(finished))
-    moments = find_moments(results.shown, results.hits, count=2)
+    moments = find_moments(results.truth, results.hits, count=2)
     assert [(moment.video, moment.frame) for moment in moments] == [(0, DIM), (1, DIM)]
     assert all(moment.gain > 0.5 for moment in moments)
     picture = draw_moment(finished, finished.videos()[0], moments[0])
@@ -181,7 +194,7 @@ def test_moments_are_frames_in_which_only_the_memory_found_something(finished):
 
 def test_no_moment_is_found_where_nothing_was_lost(finished):
     results = gather(finished, truth_of(finished))
-    assert find_moments(results.shown, dict.fromkeys(results.hits, results.hits["HP"])) == []
+    assert find_moments(results.truth, dict.fromkeys(results.hits, results.hits["HP"])) == []
 
 
 # --- stopping and going on --------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ def _report(plan: Plan, truth: GroundTruth, rule: Rule, clip: bool, quantize: bo
     made_from = {**read_stamp(plan.out), "rule": list(rule), "clip": clip, "quantize": quantize}
     heading = _heading(plan, results)
     paths = write_report(plan.out, report_document(results, names, made_from), tables, heading)
-    paths += [*draw_figures(plan.out, results), *draw_moments(plan.out, plan, results.shown, results.hits)]
+    paths += [*draw_figures(plan, results), *draw_moments(plan, results.truth, results.hits)]
     for message in (f"{len(results.unread)} pictures skipped" if results.unread else "", str(skipped or "")):
         if message:
             typer.echo(message, err=True)

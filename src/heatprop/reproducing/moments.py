@@ -92,11 +92,10 @@ def draw_moment(plan: Plan, video: Video, moment: Moment) -> NDArray[np.uint8] |
     return _join(rows, axis=0)
 
 
-def draw_moments(out: Path, plan: Plan, truth: GroundTruth, hits: Mapping[str, TrackHits]) -> list[Path]:
+def draw_moments(plan: Plan, truth: GroundTruth, hits: Mapping[str, TrackHits]) -> list[Path]:
     """Draw the best moments into files.
 
     Args:
-        out: Folder.
         plan: Where everything is.
         truth: The objects that ``hits`` were made with.
         hits: Of ``per frame`` and ``HP``.
@@ -113,7 +112,7 @@ def draw_moments(out: Path, plan: Plan, truth: GroundTruth, hits: Mapping[str, T
     for moment in find_moments(truth, hits):
         picture = draw_moment(plan, videos[moment.video], moment)
         if picture is not None:
-            path = out / f"moment-{len(paths) + 1}.png"
+            path = plan.out / f"moment-{len(paths) + 1}.png"
             with replacing(path, "wb") as file:
                 Image.fromarray(picture).save(file, "PNG", optimize=True)
             paths.append(path)

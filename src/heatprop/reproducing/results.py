@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from heatprop.evaluating.report import Report, evaluate
 from heatprop.evaluation.average_precision import AveragePrecision, average_precision
 from heatprop.evaluation.baselines import Table1Row
@@ -14,14 +12,13 @@ from heatprop.evaluation.hits import TrackHits, track_hits
 from heatprop.evaluation.matching import VID, Rule
 from heatprop.evaluation.motion import displacement, uncovered_pairs
 from heatprop.evaluation.subsets import displacement_subsets, subset_curves
-from heatprop.reproducing import paper
 from heatprop.reproducing.plan import STRIDE, Plan, Video
 from heatprop.reproducing.propagating import VideoRuns, read_video_detections, read_video_runs
 from heatprop.reproducing.runs import CURVES, METHODS, RESCORED, run_names
 from heatprop.tuning.space import RADII
 
 LOWEST_SCORE = 0.0
-"""Fig. 4 shows every score."""
+"""Fig. 4 shows every score, and the moments compare them."""
 
 
 class Results(NamedTuple):
@@ -34,8 +31,8 @@ class Results(NamedTuple):
         precision: Run -> mAP50, in [0, 1]: Tables 2, 4 and 5.
         uncovered: Radius -> share of the pairs that move farther: Table 2.
         curves: Run -> motion -> precision against recall: Fig. 5.
-        hits: Method -> the scores of single objects: Fig. 4; of ``shown``.
-        shown: The objects whose scores are shown: the paper's two videos, or all where these are not listed.
+        hits: ``per frame`` and ``HP`` -> the scores of each object in ``truth``: Figs. 3 and 4.
+        truth: All objects.
         frames: How many, of all videos.
         unread: What was wrong with each picture that was skipped.
     """
@@ -47,7 +44,7 @@ class Results(NamedTuple):
     uncovered: dict[float, float]
     curves: dict[str, dict[str, Curve]]
     hits: dict[str, TrackHits]
-    shown: GroundTruth
+    truth: GroundTruth
     frames: int
     unread: list[str]
 
@@ -84,8 +81,6 @@ def gather(
     subsets = displacement_subsets(moved)
     names = [*run_names(), *(RESCORED.format(method) for method in METHODS)]
     averages, reports, curves, hits = {}, dict[str, Report](), {}, {}
-    places = _videos_of_figure_4(videos)
-    shown = truth.select(np.isin(truth.video, places))
     for done, name in enumerate(names):
         on_run(done, len(names))
         found = _read_run(plan, videos, name, clip)
@@ -93,8 +88,7 @@ def gather(
         if name in METHODS:
             reports[name] = evaluate(truth, found, moved, rule=rule, picture_size=sizes)
         if name in ("per frame", "HP"):
-            here = found.select(np.isin(found.video, places))
-            hits[name] = track_hits(shown, here, score=LOWEST_SCORE, rule=rule)
+            hits[name] = track_hits(truth, found, score=LOWEST_SCORE, rule=rule)
         if name in CURVES:
             curves[name] = reports[name].curves if name in reports else subset_curves(truth, found, subsets, rule=rule)
     on_run(len(names), len(names))
@@ -108,7 +102,7 @@ def gather(
         uncovered=uncovered_pairs(moved, RADII),
         curves={name: curves[name] for name in CURVES},
         hits=hits,
-        shown=shown,
+        truth=truth,
         frames=frames,
         unread=[message for one in files.values() for message in one.unread],
     )
@@ -129,11 +123,6 @@ def _read_run(plan: Plan, videos: list[Video], name: str, clip: bool) -> Predict
     return join(
         [read_video_detections(plan.detections_file(one), one, name, size=plan.size, clip=clip) for one in videos]
     )
-
-
-def _videos_of_figure_4(videos: list[Video]) -> list[int]:
-    """Places of the paper's two videos; all videos where these are not listed."""
-    return [video.place for video in videos if video.name in paper.CLIPS] or [video.place for video in videos]
 
 
 def _row(method: str, averages: Mapping[str, AveragePrecision], spent: Mapping[str, float]) -> Table1Row:

@@ -5,10 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from heatprop.evaluating.documents import table1_document, to_document, write_json
+from heatprop.evaluation.hits import TrackHits
 from heatprop.evaluation.replacing import replacing
+from heatprop.evaluation.tracks import order_tracks
+from heatprop.reproducing import paper
+from heatprop.reproducing.plan import Plan
 from heatprop.reproducing.results import Results
 from heatprop.reproducing.tables import to_markdown
 
@@ -54,11 +59,11 @@ def write_report(out: Path, document: Mapping[str, Any], tables: list[Table], he
     return [out / "report.json", out / "report.md"]
 
 
-def draw_figures(out: Path, results: Results) -> list[Path]:
+def draw_figures(plan: Plan, results: Results) -> list[Path]:
     """Draw the paper's Figs. 4 and 5.
 
     Args:
-        out: Folder.
+        plan: Where to; and whether the two videos of Fig. 4 are among those listed.
         results: The figures.
 
     Returns:
@@ -68,11 +73,25 @@ def draw_figures(out: Path, results: Results) -> list[Path]:
         from heatprop.evaluating.pictures import draw_curves, draw_scores
     except ImportError:
         return []
-    paths = [out / "scores.png", out / "curves.png"]
-    for path, figure in zip(paths, (draw_scores(results.hits), draw_curves(results.curves)), strict=True):
+    paths = [plan.out / "scores.png", plan.out / "curves.png"]
+    figures = (draw_scores(_hits_of_figure_4(plan, results)), draw_curves(results.curves))
+    for path, figure in zip(paths, figures, strict=True):
         with replacing(path, "wb") as file:
             figure.savefig(file, format="png", dpi=120)
     return paths
+
+
+def _hits_of_figure_4(plan: Plan, results: Results) -> dict[str, TrackHits]:
+    """Scores of the objects in the paper's two videos; of all where these are not listed."""
+    places = [place for place, name in enumerate(plan.frames.videos) if name in paper.CLIPS]
+    if not places:
+        return results.hits
+    rows = np.isin(results.truth.video[order_tracks(results.truth).rows], places)
+    columns = ("track", "frame", "hit", "score", "box", "truth_box")
+    return {
+        name: one._replace(**{column: getattr(one, column)[rows] for column in columns})
+        for name, one in results.hits.items()
+    }
 
 
 def _defined(value: float) -> float | None:
