@@ -50,7 +50,7 @@ def data(made, tmp_path):
 
 
 def plan_of(root, out):
-    return make_plan(root, out, list_frames(root), CLASSES, SIZE)
+    return make_plan(root, out, list_frames(root), classes=CLASSES, size=SIZE, checkpoint="right by construction")
 
 
 def truth_of(plan):
@@ -262,6 +262,12 @@ def test_a_missing_shard_is_named(made, tmp_path):
         gather(plan, truth_of(plan))
 
 
+def test_a_shard_of_another_checkpoint_is_not_merged(made, finished):
+    other = finished._replace(checkpoint="another")
+    with pytest.raises(ValueError, match=r"00000000\.npz must be made with the checkpoint that reproduce\.json names"):
+        gather(other, truth_of(finished))
+
+
 def test_files_that_are_damaged_or_of_other_frames_are_named(made, tmp_path):
     plan = plan_of(made, tmp_path)
     process(plan, Counted())
@@ -309,9 +315,9 @@ def test_videos_of_one_name_and_odd_sizes_are_refused(made, tmp_path):
     frames = list_frames(made)
     twice = frames._replace(videos=["a/x", "b/x", "c"])
     with pytest.raises(ValueError, match="different names, got 'x' twice"):
-        make_plan(made, tmp_path, twice, CLASSES, SIZE)
+        make_plan(made, tmp_path, twice, classes=CLASSES, size=SIZE, checkpoint="")
     with pytest.raises(ValueError, match="multiple of 32, got 100"):
-        make_plan(made, tmp_path, frames, CLASSES, 100)
+        make_plan(made, tmp_path, frames, classes=CLASSES, size=100, checkpoint="")
 
 
 @pytest.mark.parametrize("text", ["4/4", "1", "-1/4", "a/b", "0/0"])
@@ -377,7 +383,7 @@ def test_the_command_finds_what_the_network_and_the_propagator_find(made, checkp
     """Frame by frame with the public parts: letterbox, normalize, CenterNet, HeatmapPropagator."""
     model = CenterNet(2, backbone="resnet18", head_channels=8, deformable="none").eval()
     load_checkpoint(model, checkpoint)
-    plan = make_plan(made, one_run[0], list_frames(made), CLASSES, 64)
+    plan = make_plan(made, one_run[0], list_frames(made), classes=CLASSES, size=64, checkpoint="")
     total = 0
     for video in plan.videos():
         propagator, expected = HeatmapPropagator(), []

@@ -86,19 +86,18 @@ def reproduce(
         skipped = Skipped() if skip_bad else None
         listed = list_frames(data, split) if frames is None else read_frame_list(frames, skipped=skipped)
         if checkpoint is None:
-            found = read_stamp(out)
-            plan = make_plan(data, out, listed, found["classes"], found["size"])
-            digest, load = found["checkpoint"], _refuse
+            plan, load = _known_plan(data, out, listed), _refuse
         else:
             weights = describe_weights(
                 checkpoint, classes=classes, size=size, backbone=backbone, head_channels=head_channels
             )
-            plan = make_plan(data, out, listed, weights.classes, weights.size)
-            digest, load = checkpoint_digest(checkpoint), partial(load_network, weights, device)
-        check_stamp(plan, digest)
+            digest = checkpoint_digest(checkpoint)
+            plan = make_plan(data, out, listed, classes=weights.classes, size=weights.size, checkpoint=digest)
+            load = partial(load_network, weights, device)
+        check_stamp(plan)
         videos = plan.videos(parse_shard(shard) if shard else (0, 1))
         truth = _read_truth(plan, videos, skipped)
-        _process(plan, videos, truth, partial(_load_and_stamp, load, plan, digest), Reading(batch, workers, skip_bad))
+        _process(plan, videos, truth, partial(_load_and_stamp, load, plan), Reading(batch, workers, skip_bad))
         if shard is None:
             _report(plan, truth, rule.rule, clip, quantize, skipped)
         elif skipped:
@@ -118,14 +117,20 @@ def _complaining(out: Path) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
+def _known_plan(data: Path, out: Path, listed: FrameList) -> Plan:
+    """Without weights: what the files there are made from."""
+    made = read_stamp(out)
+    return make_plan(data, out, listed, classes=made["classes"], size=made["size"], checkpoint=made["checkpoint"])
+
+
 def _refuse() -> "Network":
     raise ValueError("videos are missing, which need the network: give --checkpoint")
 
 
-def _load_and_stamp(load: "Callable[[], Network]", plan: Plan, digest: str) -> "Network":
+def _load_and_stamp(load: "Callable[[], Network]", plan: Plan) -> "Network":
     """The stamp comes when the weights have proved to fit."""
     network = load()
-    write_stamp(plan, digest)
+    write_stamp(plan)
     return network
 
 

@@ -77,6 +77,7 @@ def save_video_maps(
     notes: dict[str, NDArray[np.generic]] = {
         "number": np.array(video.numbers, np.int32),
         "picture_wh": picture_wh,
+        "checkpoint": np.array(plan.checkpoint),
         "network_seconds": np.array(seconds),
         "unread": np.array(skipped.messages if skipped else [], np.str_),
     }

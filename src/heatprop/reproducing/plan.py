@@ -44,6 +44,7 @@ class Plan(NamedTuple):
         frames: Of which frames.
         classes: WordNet ids of the detector's channels.
         size: Side of the network's input, in pixels.
+        checkpoint: `checkpoint_digest` of the weights, which every file notes.
     """
 
     data: Path
@@ -51,6 +52,7 @@ class Plan(NamedTuple):
     frames: FrameList
     classes: tuple[str, ...]
     size: int
+    checkpoint: str
 
     def videos(self, shard: tuple[int, int] = (0, 1)) -> list[Video]:
         """List the videos, or every n-th of them.
@@ -83,7 +85,13 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    data: str | PathLike[str], out: str | PathLike[str], frames: FrameList, classes: Sequence[str], size: int
+    data: str | PathLike[str],
+    out: str | PathLike[str],
+    frames: FrameList,
+    *,
+    classes: Sequence[str],
+    size: int,
+    checkpoint: str,
 ) -> Plan:
     """Check what is asked for.
 
@@ -93,6 +101,7 @@ def make_plan(
         frames: Of which frames.
         classes: WordNet ids of the detector's channels.
         size: Side of the network's input, in pixels, a multiple of 32.
+        checkpoint: `checkpoint_digest` of the weights.
 
     Returns:
         The plan.
@@ -106,7 +115,7 @@ def make_plan(
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)
         raise ValueError(f"videos must have different names, got {twice!r} twice; list only one of their folders")
-    return Plan(Path(data), Path(out), frames, tuple(classes), size)
+    return Plan(Path(data), Path(out), frames, tuple(classes), size, checkpoint)
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -137,29 +146,27 @@ def checkpoint_digest(path: str | PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_stamp(plan: Plan, checkpoint: str) -> None:
+def write_stamp(plan: Plan) -> None:
     """Note what a folder's files are made from.
 
     Args:
-        plan: Folder, frames, classes and size.
-        checkpoint: `checkpoint_digest`.
+        plan: Folder, frames, classes, size and checkpoint.
     """
     with replacing(plan.out / STAMP) as file:
-        json.dump(_identity(plan, checkpoint), file, indent=2)
+        json.dump(_identity(plan), file, indent=2)
 
 
-def check_stamp(plan: Plan, checkpoint: str) -> None:
+def check_stamp(plan: Plan) -> None:
     """Make sure that the files in a folder, if there are any, are made from the same.
 
     Args:
-        plan: Folder, frames, classes and size.
-        checkpoint: `checkpoint_digest`.
+        plan: Folder, frames, classes, size and checkpoint.
 
     Raises:
         ValueError: If the folder holds the results of something else.
     """
     if (plan.out / STAMP).exists():
-        made, found = _identity(plan, checkpoint), read_stamp(plan.out)
+        made, found = _identity(plan), read_stamp(plan.out)
         if different := sorted(key for key in made if found.get(key) != made[key]):
             raise ValueError(
                 f"{plan.out} must hold results of the same {', '.join(made)}, got those of another "
@@ -185,6 +192,6 @@ def read_stamp(out: Path) -> dict[str, Any]:
     return found
 
 
-def _identity(plan: Plan, checkpoint: str) -> dict[str, Any]:
+def _identity(plan: Plan) -> dict[str, Any]:
     listed = hashlib.sha256("\n".join(plan.frames.paths()).encode()).hexdigest()
-    return {"checkpoint": checkpoint, "frames": listed, "classes": list(plan.classes), "size": plan.size}
+    return {"checkpoint": plan.checkpoint, "frames": listed, "classes": list(plan.classes), "size": plan.size}

@@ -15,7 +15,7 @@ from heatprop.reproducing.plan import Plan, Video
 from heatprop.reproducing.runs import METHODS, RESCORED, run_names
 
 COLUMNS = ("frame", "label", "score", "box")
-NOTES = ("number", "picture_wh", "network_seconds", "unread")
+NOTES = ("number", "picture_wh", "checkpoint", "network_seconds", "unread")
 
 
 class VideoRuns(NamedTuple):
@@ -24,6 +24,7 @@ class VideoRuns(NamedTuple):
     Attributes:
         frames: T.
         picture_wh: Width and height of each frame, shape ``(T, 2)``.
+        checkpoint: `heatprop.reproducing.plan.checkpoint_digest` of the weights.
         network_seconds: That the network took for all frames.
         seconds: Run -> what it took for all frames, without the network; of Seq-NMS: it alone.
         unread: What was wrong with the pictures that were skipped.
@@ -31,6 +32,7 @@ class VideoRuns(NamedTuple):
 
     frames: int
     picture_wh: NDArray[np.int32]
+    checkpoint: str
     network_seconds: float
     seconds: dict[str, float]
     unread: list[str]
@@ -84,6 +86,7 @@ def read_video_runs(path: Path, video: Video) -> VideoRuns:
     return VideoRuns(
         frames=len(video.numbers),
         picture_wh=arrays["picture_wh"],
+        checkpoint=str(arrays["checkpoint"]),
         network_seconds=float(arrays["network_seconds"]),
         seconds=dict(zip(arrays["run"].tolist(), arrays["seconds"].tolist(), strict=True)),
         unread=arrays["unread"].tolist(),

@@ -12,7 +12,7 @@ from heatprop.evaluation.hits import TrackHits, track_hits
 from heatprop.evaluation.matching import VID, Rule
 from heatprop.evaluation.motion import displacement, uncovered_pairs
 from heatprop.evaluation.subsets import displacement_subsets, subset_curves
-from heatprop.reproducing.plan import STRIDE, Plan, Video
+from heatprop.reproducing.plan import STAMP, STRIDE, Plan, Video
 from heatprop.reproducing.propagating import VideoRuns, read_video_detections, read_video_runs
 from heatprop.reproducing.runs import CURVES, METHODS, RESCORED, run_names
 from heatprop.tuning.space import RADII
@@ -116,7 +116,14 @@ def _find_files(plan: Plan, videos: list[Video]) -> dict[int, VideoRuns]:
             f"{plan.out / 'detections'} must hold a file of each of {len(videos)} videos, got none of "
             f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''} ({len(missing)}); run the missing shards"
         )
-    return {video.place: read_video_runs(plan.detections_file(video), video) for video in videos}
+    files = {video.place: read_video_runs(plan.detections_file(video), video) for video in videos}
+    for video in videos:
+        if files[video.place].checkpoint != plan.checkpoint:
+            raise ValueError(
+                f"{plan.detections_file(video)} must be made with the checkpoint that {STAMP} names, got one made with "
+                "another; delete it and start again"
+            )
+    return files
 
 
 def _read_run(plan: Plan, videos: list[Video], name: str, clip: bool) -> Predictions:
