@@ -1,7 +1,13 @@
 """``heatprop reproduce`` on tiny videos whose detector is right by construction; figures by hand."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +19,18 @@ pytest.importorskip("torchvision", reason="needs the extra train")
 from PIL import Image
 from typer.testing import CliRunner
 
+import heatprop
 from heatprop import HeatmapPropagator
 from heatprop.centernet import CenterNet, load_checkpoint, normalize
 from heatprop.commands import app
 from heatprop.drawing import CARRIED
+from heatprop.evaluating.commands import eval_app
+from heatprop.evaluating.documents import to_document
 from heatprop.evaluation.baselines import table1
+from heatprop.evaluation.columns import join
+from heatprop.evaluation.detections_file import write_detections_file
 from heatprop.evaluation.imagenet import read_vid
+from heatprop.evaluation.imagenet_classes import class_ids
 from heatprop.evaluation.imagenet_lists import list_frames
 from heatprop.evaluation.saved_maps import iterate_saved_maps
 from heatprop.letterbox import letterbox
@@ -115,6 +127,30 @@ def test_the_papers_tables_have_the_figures_by_hand(finished):
     assert results.frames == len(VIDEOS) * FRAMES
     assert results.network_milliseconds > 0
     assert all(row.milliseconds > 0 for row in results.methods)
+
+
+def test_heatprop_eval_says_the_same_of_the_detections_in_the_devkits_file(finished, tmp_path):
+    found = [
+        read_video_detections(finished.detections_file(video), video, "per frame", size=SIZE)
+        for video in finished.videos()
+    ]
+    ids = np.array([class_ids()[wnid] for wnid in CLASSES])
+    everywhere = join(found)
+    write_detections_file(tmp_path / "found.txt", everywhere._replace(label=ids[everywhere.label - 1]), finished.frames)
+    arguments = (
+        "vid",
+        "--root",
+        finished.data,
+        "--detections",
+        tmp_path / "found.txt",
+        "--json",
+        tmp_path / "eval.json",
+    )
+    assert CliRunner().invoke(eval_app, [str(one) for one in arguments]).exit_code == 0
+    said = json.loads((tmp_path / "eval.json").read_text())
+    results = gather(finished, truth_of(finished))
+    assert said["mAP50"] == pytest.approx(results.precision["per frame"], abs=1e-12)
+    assert said["flicker"] == to_document(results.reports["per frame"], NAMES)["flicker"]
 
 
 def test_the_report_holds_every_table_of_the_paper(finished):
@@ -425,6 +461,26 @@ def test_ctrl_c_says_how_to_go_on_and_the_next_run_ends_with_the_same(made, chec
     assert not (tmp_path / "report.json").exists()
     monkeypatch.undo()
     assert "3 videos, 1 of them finished before" in run(*arguments).stderr
+    assert figures(tmp_path) == figures(one_run[0])
+
+
+def test_a_run_that_was_killed_goes_on_and_ends_with_the_same(made, checkpoint, one_run, tmp_path):
+    """Killed as soon as its first file is there; half a file of the second may lie about under another name."""
+    arguments = ("--data", made, "--out", tmp_path, "--checkpoint", checkpoint)
+    source = str(Path(heatprop.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "heatprop", "reproduce", *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": source},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    while not list((tmp_path / "maps").glob("*.npz")) and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "report.json").exists()
+    (tmp_path / "maps" / ".ILSVRC2015_val_00000002.npz.x.part").write_bytes(b"PK half a file")
+    run(*arguments)
     assert figures(tmp_path) == figures(one_run[0])
 
 
