@@ -20,7 +20,13 @@ SCENE = SceneOptions(
     size=(96, 96), frames=10, classes=CLASSES, objects=(1, 2), length=(0.35, 0.6), occluders=0, defocus=0, camera=0
 )
 CONFIG = TrainingConfig.small(
-    input_size=96, frames_per_video=10, epochs=10, warmup_steps=15, validate_every=10, validation_frames=None, zoom="none"
+    input_size=96,
+    frames_per_video=10,
+    epochs=10,
+    warmup_steps=15,
+    validate_every=10,
+    validation_frames=None,
+    zoom="none",
 )
 
 
