@@ -113,7 +113,7 @@ def test_the_report_reads_well(tmp_path, model):
 # --- what does not fit ------------------------------------------------------------------------------------------------
 
 
-def refused(model, path, message, **options):
+def assert_refused(model, path, message, **options):
     """A refusal leaves the model as it was."""
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(ValueError, match=message):
@@ -127,7 +127,7 @@ def test_a_wrong_number_of_classes_names_keys_and_shapes(tmp_path):
         r"heads\.heatmap\.2\.weight \(hm\.2\.weight in the file\) has shape \(7, 64, 1, 1\) in the file and "
         r"\(80, 64, 1, 1\) in the model.*num_classes=7, or leave the heads out with heads=False"
     )
-    refused(CenterNet(80, backbone="resnet18"), path, message)
+    assert_refused(CenterNet(80, backbone="resnet18"), path, message)
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_a_wrong_number_of_classes_names_keys_and_shapes(tmp_path):
 )
 def test_another_network_is_refused(tmp_path, options, message):
     path = saved(tmp_path, {"state_dict": original_resdcn_18()})
-    refused(CenterNet(CLASSES, **({"backbone": "resnet18"} | options)), path, message)
+    assert_refused(CenterNet(CLASSES, **({"backbone": "resnet18"} | options)), path, message)
 
 
 def test_deeper_heads_are_refused(tmp_path, model):
     """CenterTrack's nuScenes networks have three convolutions in a head."""
     state = original_resdcn_18() | {"hm.4.weight": torch.zeros(7, 64, 1, 1), "hm.4.bias": torch.zeros(7)}
-    refused(model, saved(tmp_path, state), r"no place for 2 of the file's weights: hm\.4\.weight, hm\.4\.bias")
+    assert_refused(model, saved(tmp_path, state), r"no place for 2 of the file's weights: hm\.4\.weight, hm\.4\.bias")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_deeper_heads_are_refused(tmp_path, model):
     ],
 )
 def test_files_of_something_else_are_refused(tmp_path, model, content, message):
-    refused(model, saved(tmp_path, content), message)
+    assert_refused(model, saved(tmp_path, content), message)
 
 
 class Bomb:
@@ -178,22 +178,22 @@ class Bomb:
 
 def test_code_in_a_file_does_not_run(tmp_path, model):
     path = saved(tmp_path, {"state_dict": {"hm.0.weight": Bomb(tmp_path / "owned")}})
-    refused(model, path, "no checkpoint of plain weights.*could run code")
+    assert_refused(model, path, "no checkpoint of plain weights.*could run code")
     path.write_bytes(pickle.dumps(Bomb(tmp_path / "owned"), protocol=2))
-    refused(model, path, "no checkpoint of plain weights")
+    assert_refused(model, path, "no checkpoint of plain weights")
     assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 half a file"])
 def test_a_broken_file_is_named(tmp_path, model, content):
     (tmp_path / "half.pth").write_bytes(content)
-    refused(model, tmp_path / "half.pth", r"half\.pth is no checkpoint of plain weights")
+    assert_refused(model, tmp_path / "half.pth", r"half\.pth is no checkpoint of plain weights")
 
 
 def test_half_a_checkpoint_is_named(tmp_path, model):
     path = saved(tmp_path, model.state_dict())
     path.write_bytes(path.read_bytes()[:100_000])
-    refused(model, path, r"weights\.pth is no checkpoint of plain weights")
+    assert_refused(model, path, r"weights\.pth is no checkpoint of plain weights")
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path, model):
@@ -239,7 +239,7 @@ def test_averaged_weights_are_a_choice(tmp_path, model, averaged, mean):
 
 def test_our_own_file_of_other_classes_is_refused(tmp_path, model):
     path = saved(tmp_path, CenterNet(2, backbone="resnet18").state_dict())
-    refused(
+    assert_refused(
         model,
         path,
         r"heads\.heatmap\.2\.weight has shape \(2, 64, 1, 1\) in the file and \(7, 64, 1, 1\).*num_classes=2",

@@ -99,6 +99,7 @@ class _Doubling(nn.Module):
             self.up.weight.copy_(torch.eye(channels)[:, :, None, None] * _linear_kernel(2))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Turn ``(B, D, H, W)`` into ``(B, channels, 2 * H, 2 * W)``."""
         features = self.relu(self.conv_norm(self.conv(features)))
         result: Tensor = self.relu(self.up_norm(self.up(features)))
         return result
@@ -122,6 +123,7 @@ class _Merge(nn.Module):
         self.node = nn.ModuleList(_Node(channels, channels, version, operator) for _ in incoming)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """Return as many levels, all of the first one's shape."""
         merged = [levels[0]]
         for level, project, up, node in zip(levels[1:], self.project, self.up, self.node, strict=True):
             merged.append(node(up(project(level)) + merged[-1]))
@@ -129,6 +131,8 @@ class _Merge(nn.Module):
 
 
 class _Node(nn.Module):
+    """A convolution with norm and ReLU."""
+
     def __init__(self, in_channels: int, channels: int, version: Version, operator: Operator) -> None:
         super().__init__()
         self.conv = _convolution(in_channels, channels, version, operator)
@@ -136,6 +140,7 @@ class _Node(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Turn ``(B, D, H, W)`` into ``(B, channels, H, W)``."""
         result: Tensor = self.relu(self.norm(self.conv(features)))
         return result
 
