@@ -7,7 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEED_EXTRAS = {ROOT / "docs/synthetic.md"}  # run by tests/extras/test_synthetic_document.py
+NEED_EXTRAS = {  # run by tests/extras/test_*_document.py
+    ROOT / "docs/synthetic.md",
+    ROOT / "docs/training-data.md",
+}
 PAGES = [ROOT / "README.md", *sorted(set((ROOT / "docs").rglob("*.md")) - NEED_EXTRAS)]
 BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")

@@ -27,7 +27,8 @@ def read_picture(path: str | PathLike[str]) -> Tensor:
     """
     try:
         with Image.open(path) as picture:
-            pixels = np.array(picture.convert("RGB"))  # (H, W, 3), a copy that may be written to
+            coloured = picture if picture.mode == "RGB" else picture.convert("RGB")  # convert() always copies
+            pixels = np.array(coloured)  # (H, W, 3), may be written to: torch asks for that
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} must be there, got no such file; is this the root?") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:  # what its decoders raise
