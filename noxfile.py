@@ -33,6 +33,13 @@ def core(session: nox.Session) -> None:
 
 
 @nox.session
+def train_quick(session: nox.Session) -> None:
+    """Train a small CenterNet for a minute or two: the loss must fall, and the detector beat chance by far."""
+    session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[train,benchmark]")
+    session.run("pytest", "tests/sessions/test_train_quick.py", "-s", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check format and style."""
     session.install("ruff==0.17.6")
