@@ -50,6 +50,9 @@ RECIPE = Recipe(
 )
 
 
+FULL = {**RECIPE.training, "seed": 0}
+
+
 def main() -> None:
     """Render, train, reproduce, write."""
     given = parse_arguments()
@@ -116,12 +119,17 @@ def describe(recipe: Recipe, work: Path, last: TrainingResult) -> dict[str, str]
     seconds, scene = json.loads((work / "seconds.json").read_text()), recipe.scene
     slowest, fastest = scene.speed
     options = ", ".join(f"{name}={value!r}" for name, value in recipe.training.items())
+    config = TrainingConfig.small(**recipe.training)
     cores, threads = os.cpu_count(), torch.get_num_threads()
     size = sum(path.stat().st_size for path in (work / "out" / "maps").iterdir()) / (recipe.val * scene.frames)
-    return {
+    trial = {"a short trial": "not the half hour of `nox -s reproduce_small`"} if recipe.training != FULL else {}
+    return trial | {
         "data": f"seed {recipe.training['seed']}, {recipe.train} + {recipe.val} videos of {scene.frames} frames, "
         f"{scene.size[0]} x {scene.size[1]}, {slowest:g} to {fastest:g} px per frame",
         "training": f"`TrainingConfig.small({options})`, random weights at first",
+        "network": f"{config.backbone}, deformable: {config.deformable}, {config.input_size} x {config.input_size}",
+        "schedule": f"{config.epochs} epochs in batches of {config.batch_size}, {config.optimizer} at "
+        f"{config.learning_rate:g}, {config.schedule}, {config.radius_rule} Gaussian radius",
         "losses of the last epoch": ", ".join(f"{name} {value:.3f}" for name, value in last.losses.items()),
         "time": ", ".join(f"{name} {value / 60:.1f} min" for name, value in seconds.items()),
         "machine": f"{cores} CPU cores ({platform.machine()}), torch {torch.__version__}, {threads} threads",

@@ -488,7 +488,7 @@ def test_the_command_names_a_missing_picture_and_skips_it_on_demand(data, checkp
     (data / "Data" / "VID" / f"{LOST}.JPEG").unlink()
     arguments = ("--data", data, "--out", tmp_path / "out", "--checkpoint", checkpoint)
     assert f"{LOST}.JPEG must be there, got no such file" in run(*arguments, code=1).stderr
-    assert "1 pictures skipped" in run(*arguments, "--skip-bad").stderr
+    assert "pictures that could not be read: 1" in run(*arguments, "--skip-bad").stderr
     assert len(figures(tmp_path / "out")["pictures_skipped"]) == 1
 
 

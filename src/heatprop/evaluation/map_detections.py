@@ -174,6 +174,7 @@ class _Run:
         self.frames, self.seconds = list[dict[str, Any]](), 0.0
 
     def detect(self, maps: "list[Tensor]") -> None:
+        """Go on with the next frame."""
         import torch
 
         if not self.frames:

@@ -178,7 +178,8 @@ def _report(plan: Plan, truth: GroundTruth, rule: Rule, clip: bool, quantize: bo
     heading = _heading(plan, results)
     paths = write_report(plan.out, report_document(results, names, made_from), tables, heading)
     paths += [*draw_figures(plan, results), *draw_moments(plan, results.truth, results.hits)]
-    for message in (f"{len(results.unread)} pictures skipped" if results.unread else "", str(skipped or "")):
+    unread = f"pictures that could not be read: {len(results.unread)}, listed in report.json" if results.unread else ""
+    for message in (unread, str(skipped or "")):
         if message:
             typer.echo(message, err=True)
     make_console().print(heading, *tables, *(str(path) for path in paths), sep="\n\n", markup=False)
