@@ -33,6 +33,13 @@ def core(session: nox.Session) -> None:
 
 
 @nox.session
+def train_quick(session: nox.Session) -> None:
+    """Train a small CenterNet for a minute or two: the loss must fall, and the detector beat chance by far."""
+    session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[train,benchmark]")
+    session.run("pytest", "tests/sessions/test_train_quick.py", "-s", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check format and style."""
     session.install("ruff==0.17.6")
@@ -76,3 +83,10 @@ def bench(session: nox.Session) -> None:
     for path in BENCHMARKS:
         if any(name in path.name for name in wanted):
             session.run("python", os.fspath(path), env={"PYTHONPATH": "tests"})  # for the oracles beside the tests
+
+
+@nox.session
+def reproduce_small(session: nox.Session) -> None:
+    """Render a benchmark, train on it (half an hour), make the paper's tables; writes docs/reproduce_small.md."""
+    session.install(*TORCH_NEWEST, "-e", ".[all]")
+    session.run("python", "tests/benchmarks/reproduce_small.py", *session.posargs)

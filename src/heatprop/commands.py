@@ -7,7 +7,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from heatprop import __version__
+from heatprop.centernet.train_command import HANDED_OVER, train
 from heatprop.evaluating.commands import eval_app
+from heatprop.reproducing.commands import reproduce
 from heatprop.running import (
     Detector,
     DetectorError,
@@ -138,6 +140,8 @@ def demo(
 app.add_typer(eval_app, name="eval")
 app.command(no_args_is_help=True)(tune)
 app.command(no_args_is_help=True)(make_benchmark)
+app.command(no_args_is_help=True)(reproduce)
+app.command(context_settings=HANDED_OVER)(train)
 
 
 def _load(name: str, adapter: str | None, device: str) -> Detector:

@@ -183,6 +183,7 @@ def _draw(
     from heatprop.evaluating.pictures import draw_curves, draw_scores  # they need matplotlib
 
     hits = {name: track_hits(truth, one, score=-math.inf, rule=rule) for name, one in found.items()}
-    for name, figure in (("scores", draw_scores(hits)), ("curves", draw_curves(reports))):
+    curves = {name: report.curves for name, report in reports.items()}
+    for name, figure in (("scores", draw_scores(hits)), ("curves", draw_curves(curves))):
         with replacing(folder / f"{name}.png", "wb") as file:
             figure.savefig(file, format="png", dpi=120)

@@ -1,13 +1,13 @@
 """The paper's Figs. 4 and 5 of evaluated detections; extra ``plots`` (matplotlib, without pyplot)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import count
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatprop.evaluating.report import Report
 from heatprop.evaluation.column_checks import FloatArray, IntArray
-from heatprop.evaluation.curves import Curve
+from heatprop.evaluation.curves import Curve, area_under_curve
 from heatprop.evaluation.hits import TrackHits
 
 try:
@@ -18,10 +18,10 @@ except ImportError as error:
         f"heatprop.evaluating.pictures needs matplotlib ({error}): pip install 'heatprop[plots]'", name=error.name
     ) from error
 
-COLORS = ("#4d4d4d", "#0072b2", "#e69f00", "#009e73")  # Okabe and Ito
+COLORS = ("#4d4d4d", "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#d55e00", "#cc79a7", "#000000")  # Okabe and Ito
 LINES = ("--", "-", "-.", ":")
 PLACES = {"per frame": 0, "HP": 1, "interpolation": 2}
-"""Methods that look the same in both pictures; others by their place."""
+"""Methods that look the same in all pictures; others get what is left."""
 ZOOM = 0.25
 """The lower row of Fig. 5 shows the curves around this share of their axes."""
 
@@ -41,12 +41,12 @@ def draw_scores(hits: Mapping[str, TrackHits], *, tracks: int = 4) -> Figure:
     """
     first = next(iter(hits.values()))
     chosen = _most_flickering(first.track, np.nan_to_num(first.score))[:tracks]
-    figure = Figure(figsize=(8, 2.2 * max(len(chosen), 1)), layout="constrained")
+    figure, styles = Figure(figsize=(8, 2.2 * max(len(chosen), 1)), layout="constrained"), _styles(hits)
     for place, track in enumerate(chosen):
         axes = figure.add_subplot(len(chosen), 1, place + 1)
-        for number, (name, one) in enumerate(hits.items()):
+        for name, one in hits.items():
             rows = one.track == track
-            _draw_line(axes, one.frame[rows], np.nan_to_num(one.score[rows]), name, PLACES.get(name, number))
+            _draw_line(axes, one.frame[rows], np.nan_to_num(one.score[rows]), name, styles[name])
         axes.set(ylabel="score", title=f"object {track}")
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0), max(high, 1))
@@ -57,32 +57,41 @@ def draw_scores(hits: Mapping[str, TrackHits], *, tracks: int = 4) -> Figure:
     return figure
 
 
-def draw_curves(reports: Mapping[str, Report]) -> Figure:
+def draw_curves(methods: Mapping[str, Mapping[str, Curve]]) -> Figure:
     """Draw precision against recall for slow, median and fast objects (Fig. 5), below each a closer view.
 
     Args:
-        reports: Method -> its figures.
+        methods: Method -> ``slow``, ``median`` and ``fast`` -> its curve, where there is one.
 
     Returns:
         A picture; the legends give the areas under the curves, in percent.
     """
-    figure = Figure(figsize=(12, 7), layout="constrained")
+    figure, styles = Figure(figsize=(12, 7), layout="constrained"), _styles(methods)
     for place, subset in enumerate(("slow", "median", "fast")):
         whole, close = (figure.add_subplot(2, 3, place + 1 + 3 * row) for row in range(2))
         recalls = []
-        for number, (name, report) in enumerate(reports.items()):
-            one = report.displacement[subset]
-            if one.curve is None or not len(one.curve.score) or not one.curve.ground_truth:
+        for name, curves in methods.items():
+            curve = curves.get(subset)
+            if curve is None or not len(curve.score) or not curve.ground_truth:
                 continue
-            recalls.append(float(one.curve.recall[-1]))
+            recalls.append(float(curve.recall[-1]))
             for axes in (whole, close):
-                _draw_curve(axes, one.curve, f"{name} {100 * one.area:.1f}", PLACES.get(name, number))
+                label = f"{name} {100 * area_under_curve(curve):.1f}"
+                _draw_curve(axes, curve, label, styles[name])
         whole.set(title=f"{subset} motion", xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
         middle = max(recalls, default=0.0) or 1.0  # nothing found: no closer view
         close.set(xlim=(max(middle - 2 * ZOOM, 0), middle), ylim=(0.5, 1.02), xlabel="recall", ylabel="precision")
         if recalls:
             whole.legend(loc="lower left")
     return figure
+
+
+def _styles(names: Iterable[str]) -> dict[str, int]:
+    """Give each method a colour and a line of its own."""
+    names = list(names)
+    taken = {PLACES[name] for name in names if name in PLACES}
+    left = (number for number in count() if number not in taken)
+    return {name: PLACES[name] if name in PLACES else next(left) for name in names}
 
 
 def _draw_curve(axes: Axes, curve: Curve, label: str, number: int) -> None:

@@ -94,6 +94,11 @@ class Report(NamedTuple):
     ghosts: GhostRate
     ghost_age: GhostAge
 
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """Precision against recall by displacement: Fig. 5."""
+        return {name: one.curve for name, one in self.displacement.items() if one.curve is not None}
+
 
 def evaluate(
     truth: GroundTruth,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rich.table import Table
@@ -13,14 +14,28 @@ Reports = Mapping[str, Report]
 """Method -> its figures; one method or several."""
 
 
-def method_table(rows: Sequence[Table1Row]) -> Table:
-    """Table 1: methods, mAP50, milliseconds, frames per second, each without and with Seq-NMS."""
-    table = _table("Table 1: methods (time without the network)", "method", "mAP50 (%)", "ms", "FPS")
+def method_table(
+    rows: Sequence[Table1Row], *, network_milliseconds: float = 0, published: Mapping[str, str] = MappingProxyType({})
+) -> Table:
+    """Table 1: methods, mAP50, milliseconds, frames per second, each without and with Seq-NMS.
+
+    Args:
+        rows: One per method.
+        network_milliseconds: What the network takes per frame, to be added to each; 0 leaves it out.
+        published: Method -> mAP50 of the paper, for a column more.
+
+    Returns:
+        The table.
+    """
+    time = "time with the network" if network_milliseconds else "time without the network"
+    more = ["the paper (%)"] if published else []
+    table = _table(f"Table 1: methods ({time})", "method", "mAP50 (%)", *more, "ms", "FPS")
     for row in rows:
-        times = (row.milliseconds, row.milliseconds_with_seq_nms)
+        times = [network_milliseconds + own for own in (row.milliseconds, row.milliseconds_with_seq_nms)]
         precision = _percent(row.alone.mean) + "/" + _percent(row.with_seq_nms.mean)
-        speed = "/".join(f"{1000 / time:.0f}" if time else "-" for time in times)
-        table.add_row(f"{row.method}/+Seq-NMS", precision, "/".join(f"{time:.2f}" for time in times), speed)
+        speed = "/".join(f"{1000 / one:.0f}" if one else "-" for one in times)
+        paper = [published.get(row.method, "-")] if published else []
+        table.add_row(f"{row.method}/+Seq-NMS", precision, *paper, "/".join(f"{one:.2f}" for one in times), speed)
     return table
 
 

@@ -5,6 +5,7 @@ Needs torch, which is loaded when something runs.
 
 import math
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -65,6 +66,18 @@ class Setting(NamedTuple):
     max_radius: int = 4
 
 
+class TimedDetections(NamedTuple):
+    """What was found in a video.
+
+    Attributes:
+        predictions: The detections.
+        seconds: That propagation, peaks, boxes and NMS took.
+    """
+
+    predictions: Predictions
+    seconds: float
+
+
 HP = Setting()
 """The paper's propagation, with its defaults."""
 
@@ -91,27 +104,39 @@ def detect_in_maps(maps: SavedMaps, setting: Setting = HP) -> Predictions:
     Raises:
         ValueError: If an option is out of its range.
     """
-    return timed_detections(maps, setting)[0]
+    return timed_detections(maps, setting).predictions
 
 
-def timed_detections(maps: SavedMaps, setting: Setting) -> tuple[Predictions, float]:
+def timed_detections(maps: SavedMaps, setting: Setting) -> TimedDetections:
     """`detect_in_maps`, with the seconds that it took (one frame is run before, to warm up)."""
+    found = detect_with_each(maps, {"": setting})[""]
+    return found._replace(predictions=name_classes(found.predictions, maps))
+
+
+def detect_with_each(maps: SavedMaps, settings: Mapping[str, Setting]) -> dict[str, TimedDetections]:
+    """Detect objects in one video's saved maps in several ways; each frame is read once.
+
+    Args:
+        maps: The maps.
+        settings: Name -> how.
+
+    Returns:
+        Name -> detections by frame, in each by falling score; ``label`` is the channel.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
     import torch
 
-    propagator = _propagator(setting, maps.stride)
-    again = None if setting.memory else torch.ones(1, dtype=torch.bool)
-    frames, seconds = list[dict[str, Any]](), 0.0
+    runs = {name: _Run(_propagator(setting, maps.stride), setting.memory) for name, setting in settings.items()}
     with torch.inference_mode():
         for number in range(len(maps.heatmap)):
             one = _frame_of(maps, number)
-            if number == 0:
-                propagator(*one)  # the warm-up
-                propagator.reset()
-            start = time.perf_counter()
-            detections = propagator(*one, reset=again).detections
-            seconds += time.perf_counter() - start
-            frames += detections.unpad()
-    return name_classes(Predictions.of_video(maps.name, frames), maps), seconds
+            for run in runs.values():
+                run.detect(one)
+    return {
+        name: TimedDetections(Predictions.of_video(maps.name, run.frames), run.seconds) for name, run in runs.items()
+    }
 
 
 def seq_nms_predictions(predictions: Predictions) -> Predictions:
@@ -165,6 +190,27 @@ def clip_boxes(table: Table, maps: SavedMaps) -> Table:
         gone = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
         table = table._replace(ignore=table.ignore | gone)
     return table._replace(box=boxes)
+
+
+class _Run:
+    """One setting on the frames of a video, one after the other."""
+
+    def __init__(self, propagator: "HeatmapPropagator", memory: bool) -> None:
+        self.propagator, self.memory = propagator, memory
+        self.frames, self.seconds = list[dict[str, Any]](), 0.0
+
+    def detect(self, maps: "list[Tensor]") -> None:
+        """Go on with the next frame."""
+        import torch
+
+        if not self.frames:
+            self.propagator(*maps)  # the warm-up
+            self.propagator.reset()
+        again = None if self.memory else torch.ones(1, dtype=torch.bool)
+        start = time.perf_counter()
+        detections = self.propagator(*maps, reset=again).detections
+        self.seconds += time.perf_counter() - start
+        self.frames += detections.unpad()
 
 
 def _frame_of(maps: SavedMaps, number: int) -> "list[Tensor]":

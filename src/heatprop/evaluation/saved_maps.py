@@ -1,9 +1,11 @@
 """Saved maps of a detector with their ground truth, one ``.npz`` per video."""
 
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +14,17 @@ from numpy.typing import NDArray
 from heatprop.evaluation.bad_rows import Skipped, located
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.evaluation.replacing import replacing
+from heatprop.evaluation.sparse_maps import (
+    FLOOR,
+    LOWEST,
+    MapFrames,
+    SparseFrames,
+    read_sparse_arrays,
+    sparse_arrays,
+)
 
-KEYS = ("heatmap", "offset", "size", "stride", "input_wh", "gt_frame", "gt_track", "gt_box")
-LOWEST, FLOOR = 0.003, 0.001
-"""Scores below the first are stored as the second: noise does not compress."""
+DENSE = ("heatmap", "offset", "size")
+KEYS = ("stride", "input_wh", "gt_frame", "gt_track", "gt_box")
 EVIDENCE, REACH = 0.02, 2
 """Offsets and sizes are stored within so many cells of a score above the first."""
 
@@ -25,9 +34,10 @@ class SavedMaps(NamedTuple):
 
     Attributes:
         name: Name of the video.
-        heatmap: Scores after the sigmoid, shape ``(T, C, H, W)``, ``float16``.
-        offset: ``(dx, dy)``, shape ``(T, 2, H, W)``, ``float16``, in cells.
-        size: ``(w, h)``, shape ``(T, 2, H, W)``, ``float16``, in cells.
+        heatmap: Scores after the sigmoid, shape ``(T, C, H, W)``, ``float16``; from a sparse file frames become
+            dense when they are asked for (`heatprop.evaluation.sparse_maps.SparseFrames`).
+        offset: ``(dx, dy)``, shape ``(T, 2, H, W)``, ``float16``, in cells, likewise.
+        size: ``(w, h)``, shape ``(T, 2, H, W)``, ``float16``, in cells, likewise.
         stride: Pixels of the network input per cell.
         input_wh: Size of the network input, in pixels.
         class_names: Name of each of the C classes; empty where not said.
@@ -36,9 +46,9 @@ class SavedMaps(NamedTuple):
     """
 
     name: str
-    heatmap: NDArray[Any]
-    offset: NDArray[Any]
-    size: NDArray[Any]
+    heatmap: MapFrames
+    offset: MapFrames
+    size: MapFrames
     stride: float
     input_wh: tuple[int, int]
     class_names: tuple[str, ...]
@@ -59,20 +69,45 @@ def read_saved_maps(path: str | PathLike[str], *, skipped: Skipped | None = None
         ValueError: If an array is missing or has the wrong shape, or a box is malformed.
     """
     path = Path(path)
-    arrays = _load(path)
-    _check_shapes(path, arrays)
+    arrays = read_archive(path)
+    _check_keys(path, arrays)
+    maps = _read_frames(path, arrays)
+    _check_shapes(path, arrays, maps)
     names = np.atleast_1d(arrays.get("class_name", np.zeros(0, np.str_)))
     width, height = arrays["input_wh"].tolist()
     return SavedMaps(
         name=path.stem,
-        heatmap=arrays["heatmap"],
-        offset=arrays["offset"],
-        size=arrays["size"],
+        **maps,
         stride=float(arrays["stride"]),
         input_wh=(int(width), int(height)),
         class_names=tuple(map(str, names)),
-        truth=_read_truth(path, arrays, skipped),
+        truth=_read_truth(path, arrays, maps["heatmap"].shape[:2], skipped),
     )
+
+
+def read_archive(path: str | PathLike[str], keys: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Read plain arrays of an ``.npz``.
+
+    Args:
+        path: The archive.
+        keys: Which; all by default. The others are not read.
+
+    Returns:
+        Name -> array.
+
+    Raises:
+        ValueError: If it is no archive of plain arrays, is damaged, or one is missing.
+    """
+    with open(path, "rb") as file:
+        try:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError("a single array")
+            if missing := [key for key in keys or () if key not in archive]:
+                raise ValueError(f"no {', '.join(missing)}")
+            return {key: archive[key] for key in (archive.files if keys is None else keys)}
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
+            raise ValueError(f"{path} must be an .npz archive of plain arrays, got {problem}") from None
 
 
 def iterate_saved_maps(folder: str | PathLike[str], *, skipped: Skipped | None = None) -> Iterator[SavedMaps]:
@@ -100,14 +135,21 @@ def iterate_saved_maps(folder: str | PathLike[str], *, skipped: Skipped | None =
             skipped.add(str(problem))
 
 
-def write_saved_maps(path: str | PathLike[str], maps: SavedMaps, *, compact: bool = True) -> None:
-    """Write the maps of one video as ``float16``.
+def write_saved_maps(
+    path: str | PathLike[str],
+    maps: SavedMaps,
+    *,
+    compact: bool = True,
+    notes: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+) -> None:
+    """Write the maps of one video as ``float16``; sparse maps stay sparse.
 
     Args:
         path: The ``.npz`` to write; it is replaced when the new one is whole. Its name becomes the video's.
         maps: What to write.
         compact: Floor scores below 0.003 to 0.001, and keep offsets and sizes only within 2 cells of a score
-            above 0.02, which makes files several times smaller.
+            above 0.02, which makes files several times smaller. Sparse maps are compact already.
+        notes: More arrays to write, which `read_saved_maps` leaves alone.
 
     Raises:
         ValueError: If shapes do not fit, or a track or label is text.
@@ -115,19 +157,16 @@ def write_saved_maps(path: str | PathLike[str], maps: SavedMaps, *, compact: boo
     truth, ignore = maps.truth.select(~maps.truth.ignore), maps.truth.select(maps.truth.ignore)
     if truth.track.dtype.kind == "U" or truth.label.dtype.kind == "U":
         raise ValueError("saved maps hold tracks and channels as whole numbers, got text; number them first")
-    dense = (maps.heatmap, maps.offset, maps.size)
     arrays = {
-        **dict(zip(("heatmap", "offset", "size"), compact_maps(*dense) if compact else dense, strict=True)),
         "stride": np.float64(maps.stride),
         "input_wh": np.array(maps.input_wh, dtype=np.int32),
         **{f"gt_{key}": getattr(truth, key) for key in ("frame", "track", "label", "box")},
         **{f"ignore_{key}": getattr(ignore, key) for key in ("frame", "label", "box")},
         "class_name": np.array(maps.class_names[0] if len(maps.class_names) == 1 else maps.class_names, np.str_),
     }
-    _check_shapes(path, arrays)
-    halves = {key: arrays[key].astype(np.float16) for key in ("heatmap", "offset", "size")}
+    _check_shapes(path, arrays, {key: getattr(maps, key) for key in DENSE})
     with replacing(path, "wb") as file:
-        np.savez_compressed(file, **(arrays | halves))
+        np.savez_compressed(file, **(dict(notes) | arrays | _frame_arrays(maps, compact)))
 
 
 def compact_maps(
@@ -162,15 +201,22 @@ def near_evidence(heatmap: NDArray[Any], *, near: NDArray[np.bool_] | None = Non
     return _spread(evidence if near is None else evidence | near)
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    with open(path, "rb") as file:
-        try:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError("a single array")
-            return dict(archive.items())
-        except (ValueError, EOFError, zipfile.BadZipFile) as problem:
-            raise ValueError(f"{path} must be an .npz archive of plain arrays, got {problem}") from None
+def _read_frames(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, MapFrames]:
+    if "map_shape" not in arrays:
+        return {key: arrays[key] for key in DENSE}
+    try:
+        return dict(read_sparse_arrays(arrays)._asdict())
+    except ValueError as problem:
+        raise ValueError(f"{path}: {problem}") from None
+
+
+def _frame_arrays(maps: SavedMaps, compact: bool) -> dict[str, NDArray[Any]]:
+    heatmap, offset, size = maps.heatmap, maps.offset, maps.size
+    if isinstance(heatmap, SparseFrames) and isinstance(offset, SparseFrames) and isinstance(size, SparseFrames):
+        return sparse_arrays(heatmap, offset, size)
+    dense = (np.asarray(heatmap), np.asarray(offset), np.asarray(size))
+    kept = compact_maps(*dense) if compact else dense
+    return {key: one.astype(np.float16) for key, one in zip(DENSE, kept, strict=True)}
 
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -184,10 +230,14 @@ def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask
 
 
-def _check_shapes(path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
-    if missing := [key for key in KEYS if key not in arrays]:
-        raise ValueError(f"{path} must hold {', '.join(KEYS)}, got no {', '.join(missing)}")
-    shape = arrays["heatmap"].shape
+def _check_keys(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    wanted = KEYS if "map_shape" in arrays else (*DENSE, *KEYS)
+    if missing := [key for key in wanted if key not in arrays]:
+        raise ValueError(f"{path} must hold {', '.join(wanted)}, got no {', '.join(missing)}")
+
+
+def _check_shapes(path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]], maps: Mapping[str, MapFrames]) -> None:
+    shape = maps["heatmap"].shape
     if len(shape) != 4:
         raise ValueError(f"{path}: heatmap must have shape (T, C, H, W), got {shape}")
     frames, _, height, width = shape
@@ -196,27 +246,30 @@ def _check_shapes(path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]])
     wanted = {"offset": (frames, 2, height, width), "size": (frames, 2, height, width), "stride": (), "input_wh": (2,)}
     wanted |= {"gt_frame": boxes, "gt_track": boxes, "gt_label": boxes, "gt_box": (*boxes, 4)}
     wanted |= {"ignore_frame": ignored, "ignore_label": ignored, "ignore_box": (*ignored, 4)}
+    shapes = {key: one.shape for key, one in (*arrays.items(), *maps.items())}
     for key, expected in wanted.items():
-        if key in arrays and arrays[key].shape != expected:
-            raise ValueError(f"{path}: {key} must have shape {expected}, got {arrays[key].shape}")
+        if shapes.get(key, expected) != expected:
+            raise ValueError(f"{path}: {key} must have shape {expected}, got {shapes[key]}")
 
 
-def _read_truth(path: Path, arrays: Mapping[str, NDArray[Any]], skipped: Skipped | None) -> GroundTruth:
-    columns = [_read_boxes(path, arrays, kind, skipped) for kind in ("gt", "ignore")]
+def _read_truth(
+    path: Path, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...], skipped: Skipped | None
+) -> GroundTruth:
+    columns = [_read_boxes(path, arrays, shape, kind, skipped) for kind in ("gt", "ignore")]
     frame, track, label, box = (np.concatenate(pair) for pair in zip(*columns, strict=True))
     ignore = np.arange(len(frame)) >= len(columns[0][0])
     return GroundTruth(np.full(len(frame), path.stem), frame, track, label, box, ignore)
 
 
 def _read_boxes(
-    path: Path, arrays: Mapping[str, NDArray[Any]], kind: str, skipped: Skipped | None
+    path: Path, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, ...], kind: str, skipped: Skipped | None
 ) -> tuple[NDArray[Any], ...]:
     """Frame, track, label, box of the boxes of a kind; ignored ones are an object each, below 0."""
     box = arrays.get(f"{kind}_box", np.zeros((0, 4)))
     frame = arrays.get(f"{kind}_frame", np.zeros(0, np.int64))
     track = arrays.get(f"{kind}_track", -1 - np.arange(len(box)))
     label = arrays.get(f"{kind}_label", np.zeros(len(box), np.int64))
-    frames, channels = arrays["heatmap"].shape[:2]
+    frames, channels = shape
     good = (frame >= 0) & (frame < frames) & (label >= 0) & (label < channels) & np.isfinite(box).all(axis=1)
     for row in np.flatnonzero(~good).tolist():
         with located(path, f"{kind}_box[{row}]", skipped):

@@ -41,6 +41,7 @@ def two_pass_in_maps(
 
     if propagator.stride != maps.stride:
         raise ValueError(f"the propagator must have the stride of the maps, {maps.stride:g}, got {propagator.stride:g}")
-    heatmap, offset, size = (torch.from_numpy(one.astype(np.float32)) for one in (maps.heatmap, maps.offset, maps.size))
+    whole = (np.asarray(one).astype(np.float32) for one in (maps.heatmap, maps.offset, maps.size))
+    heatmap, offset, size = (torch.from_numpy(one) for one in whole)
     frames = two_pass(HeadMaps(heatmap, offset, size), propagator, cuts=cuts, combine=combine)
     return name_classes(Predictions.of_video(maps.name, [one.unpad()[0] for one in frames]), maps)

@@ -104,7 +104,7 @@ def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu")
     """
     if name == FACES:
         return _load_faces(device)
-    place = _existing(device)
+    place = find_device(device)
     network = _find(name)
     if isinstance(network, nn.Module):
         network = network.to(place).eval()
@@ -119,6 +119,25 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{where}"
 
 
+def find_device(device: str) -> torch.device:
+    """Find a device by its name.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or another one that torch knows.
+
+    Returns:
+        The device.
+
+    Raises:
+        DetectorError: If it is not there.
+    """
+    try:
+        return torch.zeros(1, device=device).device
+    except Exception as error:  # torch has no one error for this: RuntimeError, AssertionError, NotImplementedError
+        reason = str(error).splitlines()[0]
+        raise DetectorError(f"no device {device!r} here ({reason}); the processor is --device cpu") from error
+
+
 def _load_faces(device: str) -> Detector:
     from heatprop.faces import CenterFace  # an extra of its own
 
@@ -127,14 +146,6 @@ def _load_faces(device: str) -> Detector:
     except (OSError, RuntimeError, ValueError) as error:
         raise DetectorError(str(error)) from error
     return Detector(FACES, faces, adapters.centerface, torch.device("cpu"))  # it takes pictures to its device itself
-
-
-def _existing(device: str) -> torch.device:
-    try:
-        return torch.zeros(1, device=device).device
-    except Exception as error:  # torch has no one error for this: RuntimeError, AssertionError, NotImplementedError
-        reason = str(error).splitlines()[0]
-        raise DetectorError(f"no device {device!r} here ({reason}); the processor is --device cpu") from error
 
 
 def _find(name: str) -> Callable[[Tensor], Any]:

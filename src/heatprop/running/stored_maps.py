@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heatprop.evaluation.saved_maps import LOWEST, near_evidence
+from heatprop.evaluation.saved_maps import near_evidence
+from heatprop.evaluation.sparse_maps import LOWEST
 from heatprop.frame_store import FrameStore
 from heatprop.running.picture import Picture
 from heatprop.structures import HeadMaps

@@ -1,0 +1,79 @@
+"""Names of weights in CenterNet's, CenterTrack's and the backbones' own files -> names in our model."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+HEADS = {"hm": "heatmap", "reg": "offset", "wh": "size"}
+_HEAD = re.compile(rf"({'|'.join(HEADS)})\.(.+)")
+_DECONVOLUTION = re.compile(r"deconv_layers\.(\d+)\.(.+)")
+_DOUBLING = {0: "conv", 1: "conv_norm", 3: "up", 4: "up_norm"}  # 2 and 5 are ReLUs
+_MERGE = re.compile(r"(?:neck\.)?(?:dla_up\.ida_(\d+)|ida_up)\.(proj|up|node)_(\d+)\.(.+)")
+_PARTS = {"proj": "project", "up": "up", "node": "node"}
+_BODY = re.compile(r"(?:base|backbone)\.(.+)")
+_TRACKING = ("tracking.", "base.pre_img_layer.", "base.pre_hm_layer.")
+# In a file but used by no forward pass that ends in our heads. The projections are DLA's own dead weights.
+_UNUSED = re.compile(r"(?:base\.|backbone\.)?(?:level[34]\.project\.|pre_img_layer\.|pre_hm_layer\.|fc\.)")
+
+
+def recognize(names: Collection[str]) -> str:
+    """Tell whose weights these are: ``"heatprop"``, ``"CenterTrack"``, ``"CenterNet"`` or ``"backbone"``."""
+    if any(name.startswith("heads.heatmap.") for name in names):
+        return "heatprop"
+    if any(name.startswith("hm.") for name in names):
+        return "CenterTrack" if any(name.startswith(_TRACKING) for name in names) else "CenterNet"
+    return "backbone"
+
+
+def translate(names: Iterable[str], source: str, ours: Iterable[str]) -> dict[str, str]:
+    """Map names in a file to names in the model, for those that the model has.
+
+    Args:
+        names: In the file, without wrappers' prefixes.
+        source: What `recognize` says.
+        ours: All names of the model.
+
+    Returns:
+        ``{name in the file: name in the model}``.
+    """
+    ours = list(ours)
+    if source == "heatprop":
+        candidates = {name: name for name in names}
+    else:
+        bodies = {_canonical(name): name for name in ours if name.startswith("backbone.")}
+        candidates = {name: _translate_one(name, bodies) for name in names}
+    known = set(ours)
+    return {name: ours_name for name, ours_name in candidates.items() if ours_name in known}
+
+
+def unexpected(left_out: Iterable[str], translated: Mapping[str, str]) -> list[str]:
+    """Names that the model has no place for inside parts that it has: the file is of a deeper or another network."""
+    parts = {name.split(".")[0] if not _BODY.match(name) else name.split(".")[1] for name in translated}
+    inside = []
+    for name in left_out:
+        body = _BODY.match(name)
+        part = (body[1] if body else name).split(".")[0]
+        if part in parts and not _UNUSED.match(name):
+            inside.append(name)
+    return inside
+
+
+def _translate_one(name: str, bodies: Mapping[str, str]) -> str:
+    if head := _HEAD.fullmatch(name):
+        return f"heads.{HEADS[head[1]]}.{head[2]}"
+    if deconvolution := _DECONVOLUTION.fullmatch(name):
+        stage, place = divmod(int(deconvolution[1]), 6)
+        return f"neck.stages.{stage}.{_DOUBLING.get(place)}.{_inside_node(deconvolution[2])}"
+    if merge := _MERGE.fullmatch(name):
+        step = "last" if merge[1] is None else f"steps.{merge[1]}"
+        return f"neck.{step}.{_PARTS[merge[2]]}.{int(merge[3]) - 1}.{_inside_node(merge[4])}"
+    body = _BODY.fullmatch(name)
+    return bodies.get(_canonical(body[1] if body else name), "")
+
+
+def _inside_node(name: str) -> str:
+    return name.replace("conv_offset_mask.", "offset_conv.").replace("actf.0.", "norm.")
+
+
+def _canonical(name: str) -> str:
+    """A backbone's name without our prefixes; timm writes ``stages_0`` for ``stages.0`` when it returns features."""
+    return name.removeprefix("backbone.").removeprefix("body.").replace(".", "_")

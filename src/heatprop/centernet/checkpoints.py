@@ -1,0 +1,169 @@
+"""Load weights: CenterNet's own, CenterTrack's, an ImageNet backbone's, or ours."""
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from typing import NamedTuple
+
+from torch import Tensor
+
+from heatprop.centernet.checkpoint_files import read_weights
+from heatprop.centernet.checkpoint_names import recognize, translate, unexpected
+from heatprop.centernet.model import CenterNet
+
+_FIRST_CONVOLUTIONS = ("backbone.conv1.weight", "backbone.body.base_layer.0.weight")
+_OTHER_NETWORK = "make the model with the backbone and the convolutions (deformable) of the file"
+_SHOWN = 4  # names in an error
+
+
+class CheckpointReport(NamedTuple):
+    """What became of the weights in a file; as text, a summary.
+
+    Attributes:
+        path: The file.
+        source: ``"CenterNet"``, ``"CenterTrack"``, ``"backbone"`` (torchvision's, timm's or DLA's own) or
+            ``"heatprop"``.
+        matched: The model's names that were loaded.
+        renamed: Those whose name differs in the file, ``{name in the file: name in the model}``.
+        left_out: Names in the file that the model has no use for.
+        missing: The model's names that the file lacks; they keep their values.
+        flipped: Whether the first convolution's channels were turned from BGR to RGB.
+    """
+
+    path: str
+    source: str
+    matched: tuple[str, ...]
+    renamed: Mapping[str, str]
+    left_out: tuple[str, ...]
+    missing: tuple[str, ...]
+    flipped: bool
+
+    def __str__(self) -> str:
+        """Say it in a few lines."""
+        lines = [
+            f"{self.path}: weights of {self.source}",
+            f"matched: {len(self.matched)}, of which renamed: {len(self.renamed)}",
+            f"left out: {len(self.left_out)}{_listed(self.left_out, ' ({})')}",
+            f"missing: {len(self.missing)}{_listed(self.missing, ' ({})')}",
+        ]
+        return "\n".join([*lines, "first convolution turned from BGR to RGB"] if self.flipped else lines)
+
+
+def load_checkpoint(
+    model: CenterNet, path: str | PathLike[str], *, heads: bool = True, averaged: bool = True
+) -> CheckpointReport:
+    """Load the weights of a file into a model, whoever saved them; nothing is compiled and no code in it runs.
+
+    It takes the original CenterNet's ``resdcn_*`` and ``dla_34``, the detection part of CenterTrack's networks,
+    ImageNet weights of torchvision, timm or DLA's authors for the backbone, and this project's own: a plain
+    ``state_dict``, one under ``"state_dict"``, or a Lightning checkpoint. Everything is checked before the model
+    changes.
+
+    The original networks take BGR images, ours RGB: the input channels of their first convolution are turned round,
+    so that :func:`heatprop.centernet.normalize` serves all.
+
+    Args:
+        model: Made with the file's backbone, classes and head channels (CenterNet's DLA-34 has
+            ``head_channels=256``).
+        path: The file.
+        heads: ``False`` leaves the model's heads as they are: to train on other classes.
+        averaged: Take averaged weights where the file has both them and the raw ones.
+
+    Returns:
+        What matched, was renamed, left out or is missing. Missing are the neck and heads where the file is a
+        backbone's, the heads with ``heads=False``, and batch counters that old files lack.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no file of plain weights, or they do not fit the model: the names and shapes are given.
+
+    Examples:
+        >>> import tempfile, torch
+        >>> from pathlib import Path
+        >>> from heatprop.centernet import CenterNet, load_checkpoint
+        >>> trained, model = (CenterNet(2, backbone="resnet18") for _ in range(2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     torch.save({"state_dict": trained.state_dict()}, Path(folder) / "last.pt")
+        ...     report = load_checkpoint(model, Path(folder) / "last.pt")
+        >>> report.source, len(report.left_out), len(report.missing)
+        ('heatprop', 0, 0)
+    """
+    weights, current = read_weights(path, averaged=averaged), model.state_dict()
+    source = recognize(weights)
+    names = translate(weights, source, current)
+    if not heads:
+        names = {name: ours for name, ours in names.items() if not ours.startswith("heads.")}
+    loaded = {ours: weights[name] for name, ours in names.items()}
+    report = CheckpointReport(
+        path=fspath(path),
+        source=source,
+        matched=tuple(ours for ours in current if ours in loaded),
+        renamed={name: ours for name, ours in names.items() if name != ours},
+        left_out=tuple(name for name in weights if name not in names),
+        missing=tuple(ours for ours in current if ours not in loaded),
+        flipped=source in ("CenterNet", "CenterTrack"),
+    )
+    _check_fit(report, names, weights, current, heads=heads)
+    if report.flipped:
+        for first in _FIRST_CONVOLUTIONS:
+            if first in loaded:
+                loaded[first] = loaded[first].flip(1)
+    model.load_state_dict(loaded, strict=False)
+    return report
+
+
+def _check_fit(
+    report: CheckpointReport,
+    names: Mapping[str, str],
+    weights: Mapping[str, Tensor],
+    current: Mapping[str, Tensor],
+    *,
+    heads: bool,
+) -> None:
+    """Require every weight that the source should bring, with the model's shape."""
+    faults: list[str] = []
+    hints: dict[str, None] = {}
+    for name, ours in names.items():
+        came, wanted = tuple(weights[name].shape), tuple(current[ours].shape)
+        if came != wanted:
+            called = ours if name == ours else f"{ours} ({name} in the file)"
+            faults.append(f"{called} has shape {came} in the file and {wanted} in the model")
+            hints[_hint(ours, came, wanted)] = None
+    surplus = [] if not names else unexpected(report.left_out, names)
+    if not heads:
+        surplus = [name for name in surplus if not name.startswith(("hm.", "reg.", "wh.", "heads."))]
+    required = "backbone." if report.source == "backbone" else ""
+    lacking = [
+        name
+        for name in report.missing
+        if name.startswith(required)
+        and not name.endswith("num_batches_tracked")
+        and (heads or not name.startswith("heads."))
+    ]
+    if surplus:
+        faults.append(f"the model has no place for {len(surplus)} of the file's weights{_listed(surplus, ': {}')}")
+    if lacking:
+        faults.append(f"the file lacks {len(lacking)} of the model's weights{_listed(lacking, ': {}')}")
+    if faults:
+        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        advice = "; ".join(hints or {_OTHER_NETWORK: None})
+        raise ValueError(f"{report.path} does not fit the model: {'; '.join(faults[:_SHOWN])}{more}. {advice}")
+
+
+def _hint(ours: str, came: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do about a weight that does not fit."""
+    if ours.startswith("heads.heatmap.2.") and came[:1] != wanted[:1]:
+        return f"make the model with num_classes={came[0]}, or leave the heads out with heads=False"
+    if ours.startswith("heads."):
+        inner = came[0] if ".0." in ours else came[1]
+        return f"make the model with head_channels={inner}, or leave the heads out with heads=False"
+    if ".offset_conv." in ours and came[:1] != wanted[:1]:
+        return f'make the model with deformable="{"v2" if came[0] == 27 else "v1"}"'
+    return _OTHER_NETWORK
+
+
+def _listed(names: tuple[str, ...] | list[str], template: str) -> str:
+    """The first names and how many follow, or nothing."""
+    if not names:
+        return ""
+    more = f", ... {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return template.format(", ".join(names[:_SHOWN]) + more)

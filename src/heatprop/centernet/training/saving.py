@@ -1,0 +1,135 @@
+"""What a training leaves: a checkpoint to go on from, and models to use."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+from heatprop.centernet.model import CenterNet
+from heatprop.centernet.training.configuration import TrainingConfig
+from heatprop.centernet.training.validation import newest
+from heatprop.evaluation.replacing import replacing
+
+LAST, MODEL, BEST = "last.ckpt", "model.pt", "best.pt"
+FORMAT = "heatprop.centernet.1"
+
+
+class TrainedModel(NamedTuple):
+    """A model with what is needed to use it.
+
+    Attributes:
+        model: In evaluation mode, on the CPU.
+        classes: WordNet ids, in the order of the heatmap's channels.
+        input_size: Side of the letterbox that it was trained with, in pixels.
+    """
+
+    model: CenterNet
+    classes: tuple[str, ...]
+    input_size: int
+
+
+class Keeper(Checkpoint):
+    """Save after every epoch; a file takes its predecessor's place when it is whole.
+
+    Args:
+        out: Folder.
+        config: The training's.
+        classes: WordNet ids.
+    """
+
+    def __init__(self, out: Path, config: TrainingConfig, classes: tuple[str, ...]) -> None:
+        self._out, self._config, self._classes = out, config, classes
+        self._best = float("-inf")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save everything, then the model, then the best model if it is."""
+        result = newest(trainer)
+        better = result is not None and result > self._best
+        if better:
+            self._best = float(result or 0)
+        beside = self._out / f".{LAST}.part"
+        trainer.save_checkpoint(beside)
+        if trainer.is_global_zero:
+            state = torch.load(beside, weights_only=True, mmap=True, map_location="cpu")["state_dict"]
+            weights = {name.removeprefix("model."): value for name, value in state.items()}
+            for name in (MODEL, BEST) if better else (MODEL,):
+                save_model(self._out / name, weights, config=self._config, classes=self._classes)
+            os.replace(beside, self._out / LAST)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Remember the best epoch's figure."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with it."""
+        self._best = state_dict["best"]
+
+
+def saved_epochs(out: Path) -> int:
+    """Tell how many epochs are in the checkpoint of a folder.
+
+    Args:
+        out: Folder.
+
+    Returns:
+        Their number; 0 without a checkpoint.
+    """
+    if not (out / LAST).exists():
+        return 0
+    return 1 + int(torch.load(out / LAST, weights_only=True, mmap=True)["epoch"])
+
+
+def save_model(path: Path, weights: Mapping[str, Tensor], *, config: TrainingConfig, classes: tuple[str, ...]) -> None:
+    """Write a model with what it takes to build it again; plain types and tensors only.
+
+    Args:
+        path: File; it is replaced when the new one is whole.
+        weights: State of a `CenterNet`.
+        config: With its backbone, channels, deformable convolutions and input size.
+        classes: WordNet ids.
+    """
+    document = {
+        "format": FORMAT,
+        "state_dict": dict(weights),
+        "backbone": config.backbone,
+        "head_channels": config.head_channels,
+        "deformable": config.deformable,
+        "input_size": config.input_size,
+        "classes": list(classes),
+    }
+    with replacing(path, "wb") as file:
+        torch.save(document, file)
+
+
+def load_model(path: str | os.PathLike[str]) -> TrainedModel:
+    """Read a model that a training wrote.
+
+    Args:
+        path: ``model.pt`` or ``best.pt``.
+
+    Returns:
+        It.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is another file.
+    """
+    document = torch.load(path, weights_only=True, map_location="cpu")
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} must be a model that heatprop train wrote (model.pt, best.pt); "
+            "make a CenterNet and use load_checkpoint for other weights"
+        )
+    model = CenterNet(
+        len(document["classes"]),
+        backbone=document["backbone"],
+        head_channels=document["head_channels"],
+        deformable=document["deformable"],
+    )
+    model.load_state_dict(document["state_dict"])
+    return TrainedModel(model.eval(), tuple(document["classes"]), document["input_size"])

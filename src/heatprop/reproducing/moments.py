@@ -1,0 +1,145 @@
+"""Fig. 3: moments in which the memory found what the detector alone lost; extra ``cli`` (Pillow)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatprop.drawing import annotate
+from heatprop.evaluation.column_checks import BoolArray
+from heatprop.evaluation.columns import GroundTruth
+from heatprop.evaluation.hits import TrackHits
+from heatprop.evaluation.tracks import order_tracks
+from heatprop.reproducing.plan import Plan, Video
+from heatprop.reproducing.propagating import read_video_detections
+
+SHOWN = 0.2
+"""Boxes of this score and more are drawn."""
+FOUND = 0.4
+"""Score that an object has before and after the moment, by the detector alone."""
+SIDE, GAP = 256, 6
+METHODS = ("per frame", "HP")
+
+
+class Moment(NamedTuple):
+    """A frame in which the memory helped.
+
+    Attributes:
+        video: Place of the video.
+        frame: Number of the frame; those before and after are shown too.
+        gain: What the memory added to the score.
+    """
+
+    video: int
+    frame: int
+    gain: float
+
+
+def find_moments(truth: GroundTruth, hits: Mapping[str, TrackHits], *, count: int = 3) -> list[Moment]:
+    """Find where an object was found before and after, lost in between, and kept by the memory.
+
+    Args:
+        truth: The objects that ``hits`` were made with.
+        hits: Of ``per frame`` and ``HP``, at a threshold below all scores.
+        count: How many, of different videos.
+
+    Returns:
+        Those of the largest gain, falling.
+    """
+    order = order_tracks(truth)
+    alone, memory = (np.nan_to_num(hits[name].score) for name in METHODS)
+    inner = _inner(hits["per frame"])
+    before, after = np.roll(alone, 1), np.roll(alone, -1)
+    helped = inner & (before >= FOUND) & (after >= FOUND) & (alone < SHOWN) & (memory >= SHOWN)
+    gain = np.where(helped, memory - alone, 0)
+    found = dict[int, Moment]()
+    for row in np.argsort(-gain, kind="stable")[: int(helped.sum())].tolist():
+        video = int(truth.video[order.rows[row]])
+        found.setdefault(video, Moment(video, int(order.frame[row]), float(gain[row])))
+    return list(found.values())[:count]
+
+
+def draw_moment(plan: Plan, video: Video, moment: Moment) -> NDArray[np.uint8] | None:
+    """Draw three frames: above what the detector found alone, below what it found with the memory.
+
+    Args:
+        plan: Where everything is.
+        video: Whose moment.
+        moment: When.
+
+    Returns:
+        A picture, RGB; ``None`` where a frame's picture cannot be read.
+    """
+    from heatprop.centernet.data.pictures import read_picture  # it needs torchvision
+
+    names, rows = plan.class_names(), []
+    for method in METHODS:
+        found = read_video_detections(plan.detections_file(video), video, method, size=plan.size)
+        found = found.select(found.score >= SHOWN)
+        cells = []
+        for number in (moment.frame - 1, moment.frame, moment.frame + 1):
+            here = found.select(found.frame == number)
+            texts = [f"{names[label - 1]} {score:.2f}" for label, score in zip(here.label, here.score, strict=True)]
+            try:
+                picture = read_picture(video.pictures[video.numbers.index(number)])
+            except (ValueError, OSError):
+                return None
+            shown, factor = _enlarge(picture.permute(1, 2, 0).numpy())
+            cells.append(annotate(shown, here.box * factor, texts=texts, carried=[method == "HP"] * len(texts)))
+        rows.append(_join(cells, axis=1))
+    return _join(rows, axis=0)
+
+
+def draw_moments(plan: Plan, truth: GroundTruth, hits: Mapping[str, TrackHits]) -> list[Path]:
+    """Draw the best moments into files.
+
+    Args:
+        plan: Where everything is.
+        truth: The objects that ``hits`` were made with.
+        hits: Of ``per frame`` and ``HP``.
+
+    Returns:
+        The files: ``moment-1.png`` and so on.
+    """
+    from PIL import Image
+
+    from heatprop.evaluation.replacing import replacing
+
+    videos = {video.place: video for video in plan.videos()}
+    paths = list[Path]()
+    for moment in find_moments(truth, hits):
+        picture = draw_moment(plan, videos[moment.video], moment)
+        if picture is not None:
+            path = plan.out / f"moment-{len(paths) + 1}.png"
+            with replacing(path, "wb") as file:
+                Image.fromarray(picture).save(file, "PNG", optimize=True)
+            paths.append(path)
+    return paths
+
+
+def _inner(hits: TrackHits) -> BoolArray:
+    """Boxes whose track has a box in the frame before and in the frame after."""
+    follows = np.zeros(len(hits.track) + 1, np.bool_)
+    follows[1:-1] = (np.diff(hits.track) == 0) & (np.diff(hits.frame) == 1)
+    inner: BoolArray = follows[:-1] & follows[1:]
+    return inner
+
+
+def _enlarge(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """Small pictures to a shorter side of `SIDE` and large ones to it, so that letters can be read."""
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    factor = SIDE / min(height, width)
+    size = (round(width * factor), round(height * factor))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)), factor
+
+
+def _join(pictures: list[NDArray[np.uint8]], *, axis: int) -> NDArray[np.uint8]:
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    white = np.full(shape, 255, np.uint8)
+    parts = [part for picture in pictures for part in (picture, white)][:-1]
+    return np.concatenate(parts, axis=axis)

@@ -1,0 +1,147 @@
+"""From a video's maps to the detections of every run, in one file; and back to pixels of its pictures."""
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatprop.evaluation.columns import Predictions
+from heatprop.evaluation.map_detections import detect_with_each, seq_nms_predictions
+from heatprop.evaluation.replacing import replacing
+from heatprop.evaluation.saved_maps import read_archive, read_saved_maps
+from heatprop.reproducing.plan import Plan, Video
+from heatprop.reproducing.runs import METHODS, RESCORED, run_names
+
+COLUMNS = ("frame", "label", "score", "box")
+NOTES = ("number", "picture_wh", "checkpoint", "network_seconds", "unread")
+
+
+class VideoRuns(NamedTuple):
+    """What a video's file of detections says about all runs together.
+
+    Attributes:
+        frames: T.
+        picture_wh: Width and height of each frame, shape ``(T, 2)``.
+        checkpoint: `heatprop.reproducing.plan.checkpoint_digest` of the weights.
+        network_seconds: That the network took for all frames.
+        seconds: Run -> what it took for all frames, without the network; of Seq-NMS: it alone.
+        unread: What was wrong with the pictures that were skipped.
+    """
+
+    frames: int
+    picture_wh: NDArray[np.int32]
+    checkpoint: str
+    network_seconds: float
+    seconds: dict[str, float]
+    unread: list[str]
+
+
+def save_video_detections(plan: Plan, video: Video) -> None:
+    """Propagate a video's saved maps in every way and write what is found, in pixels of the network's input.
+
+    Args:
+        plan: Where everything is.
+        video: Which; its maps are there.
+
+    Raises:
+        ValueError: If the maps are damaged, or of other frames.
+    """
+    path = plan.maps_file(video)
+    maps = read_saved_maps(path)
+    notes = read_archive(path, NOTES)
+    if notes["number"].tolist() != video.numbers:
+        raise ValueError(f"{path} must hold the frames of the list, got others; delete it and start again")
+    arrays, seconds = dict[str, Any](), dict[str, float]()
+    for name, (found, took) in detect_with_each(maps, run_names()).items():
+        arrays |= _columns(name, found)
+        seconds[name] = took
+        if name in METHODS:
+            start = time.perf_counter()
+            rescored = seq_nms_predictions(found)
+            seconds[RESCORED.format(name)] = time.perf_counter() - start
+            arrays |= _columns(RESCORED.format(name), rescored)
+    times = {"run": np.array(list(seconds)), "seconds": np.array(list(seconds.values()))}
+    with replacing(plan.detections_file(video), "wb") as file:
+        np.savez_compressed(file, **(arrays | times | notes))
+
+
+def read_video_runs(path: Path, video: Video) -> VideoRuns:
+    """Read what a video's file says about all runs.
+
+    Args:
+        path: The file.
+        video: Whose it must be.
+
+    Returns:
+        Sizes and times.
+
+    Raises:
+        ValueError: If it is damaged or of other frames.
+    """
+    arrays = read_archive(path, (*NOTES, "run", "seconds"))
+    if arrays["number"].tolist() != video.numbers:
+        raise ValueError(f"{path} must hold the frames of the list, got others; delete it and start again")
+    return VideoRuns(
+        frames=len(video.numbers),
+        picture_wh=arrays["picture_wh"],
+        checkpoint=str(arrays["checkpoint"]),
+        network_seconds=float(arrays["network_seconds"]),
+        seconds=dict(zip(arrays["run"].tolist(), arrays["seconds"].tolist(), strict=True)),
+        unread=arrays["unread"].tolist(),
+    )
+
+
+def read_video_detections(path: Path, video: Video, run: str, *, size: int, clip: bool = False) -> Predictions:
+    """Read one run's detections of a video.
+
+    Args:
+        path: The video's file.
+        video: Whose.
+        run: Name of the run.
+        size: Side of the network's input, in pixels.
+        clip: Clip boxes to the pictures.
+
+    Returns:
+        Boxes in pixels of the pictures; ``video`` is the place in the list, ``frame`` the frame's number, ``label``
+        counts from 1.
+
+    Raises:
+        ValueError: If it is damaged or has no such run.
+    """
+    keys = tuple(f"{run}.{column}" for column in COLUMNS)
+    arrays = read_archive(path, (*keys, "picture_wh", "number"))
+    row, label, score, box = (arrays[key] for key in keys)
+    sizes = arrays["picture_wh"][row]  # (n, 2)
+    boxes = to_picture_pixels(box, sizes, size)
+    if clip:
+        boxes = np.clip(boxes, 0, np.tile(sizes, 2))
+    return Predictions(np.full(len(row), video.place), arrays["number"][row], label + 1, score, boxes)
+
+
+def to_picture_pixels(boxes: NDArray[Any], picture_wh: NDArray[Any], size: int) -> NDArray[np.float64]:
+    """Undo the letterbox: x = (x' - (size - r w) / 2) / r with r = size / max(w, h).
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)`` in pixels of the network's input, shape ``(n, 4)``.
+        picture_wh: Width and height of each box's picture, shape ``(n, 2)``.
+        size: Side of the network's input.
+
+    Returns:
+        In pixels of the pictures, shape ``(n, 4)``.
+
+    Examples:
+        >>> to_picture_pixels(np.array([[256.0, 256.0, 384.0, 320.0]]), np.array([[1024, 768]]), 512)
+        array([[512., 384., 768., 512.]])
+    """
+    scale = size / picture_wh.max(axis=1, keepdims=True)  # (n, 1)
+    corner = np.tile((size - scale * picture_wh) / 2, 2)  # (n, 4)
+    result: NDArray[np.float64] = (boxes.astype(np.float64) - corner) / scale
+    return result
+
+
+def _columns(name: str, found: Predictions) -> dict[str, NDArray[Any]]:
+    """Scores in 64 bits, since Seq-NMS gives such; boxes in the 32 bits that the propagator has."""
+    kinds = {"frame": np.int32, "label": np.int32, "score": np.float64, "box": np.float32}
+    return {f"{name}.{column}": getattr(found, column).astype(kind) for column, kind in kinds.items()}

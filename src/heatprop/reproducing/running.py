@@ -1,0 +1,66 @@
+"""Do what is missing, video by video: whatever is finished stays, so that an interrupted run goes on where it was."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from heatprop.evaluation.columns import GroundTruth
+from heatprop.reproducing.detecting import Network, save_video_maps, warm_up
+from heatprop.reproducing.plan import Plan, Video
+from heatprop.reproducing.propagating import save_video_detections
+
+
+class Reading(NamedTuple):
+    """How pictures are read.
+
+    Attributes:
+        batch: Pictures that the network gets at a time.
+        workers: Threads that read.
+        skip_bad: Count pictures that cannot be read instead of stopping.
+    """
+
+    batch: int = 8
+    workers: int = 4
+    skip_bad: bool = False
+
+
+def process_videos(
+    plan: Plan,
+    videos: list[Video],
+    truth: GroundTruth,
+    load: Callable[[], Network],
+    *,
+    reading: Reading = Reading(),  # noqa: B008 # immutable
+    on_frames: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Detect and propagate the videos whose files are not there yet.
+
+    A video's maps come first, then its detections, each in a file that appears when it is whole. Where the
+    detections are, maps are not needed any more: they may be deleted.
+
+    Args:
+        plan: Where everything is.
+        videos: Which.
+        truth: All objects of these, in pixels of the pictures.
+        load: Gives the network; called when it is first needed.
+        reading: How pictures are read.
+        on_frames: Called with the number of frames detected or found since the last call.
+
+    Returns:
+        How many videos were found finished.
+    """
+    network, found = None, 0
+    for video in videos:
+        if plan.detections_file(video).exists():
+            found += 1
+            on_frames(len(video.numbers))
+            continue
+        if plan.maps_file(video).exists():
+            on_frames(len(video.numbers))
+        else:
+            if network is None:
+                network = load()
+                warm_up(network, plan.size)
+            here = truth.select(truth.video == video.place)
+            save_video_maps(plan, video, network, here, **reading._asdict(), on_frames=on_frames)
+        save_video_detections(plan, video)
+    return found
