@@ -31,6 +31,10 @@ class Loading(LightningDataModule):
         order = TrainingOrder(
             self._images, batch_size=config.batch_size, seed=config.seed, device=device, devices=devices
         )
+        if (
+            self.trainer is not None
+        ):  # Lightning says it too, but on going on only when the first images are being loaded
+            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
         return DataLoader(
             self._images,
             batch_size=config.batch_size // devices,
