@@ -188,6 +188,11 @@ def test_a_bad_picture_is_named_or_skipped_and_counted(data, tmp_path):
         assert [float(row["train/skipped"]) for row in csv.DictReader(file) if row["train/skipped"]] == [1]
 
 
+def test_stopping_before_the_first_epoch_is_refused(data, tmp_path):
+    with pytest.raises(ValueError, match="stop_after must be at least 1, got 0"):
+        train(tiny(), data=data, out=tmp_path, stop_after=0)
+
+
 def test_too_few_images_say_what_to_do(data, tmp_path):
     with pytest.raises(ValueError, match="batch_size must be at most the number of training images, 8, got 32"):
         train(tiny(batch_size=32), data=data, out=tmp_path)

@@ -17,23 +17,17 @@ from heatprop.synthetic import SceneOptions, make_benchmark
 
 CLASSES = ("n02924116", "n02391049")  # bus and zebra
 SCENE = SceneOptions(
-    size=(96, 96), frames=10, classes=CLASSES, objects=(1, 2), length=(0.35, 0.6), occluders=0, defocus=0, camera=0
+    size=(96, 96), frames=4, classes=CLASSES, objects=(1, 2), length=(0.35, 0.6), occluders=0, defocus=0, camera=0
 )
 CONFIG = TrainingConfig.small(
-    input_size=96,
-    frames_per_video=10,
-    epochs=10,
-    warmup_steps=15,
-    validate_every=10,
-    validation_frames=None,
-    zoom="none",
+    input_size=96, epochs=8, warmup_steps=15, validate_every=8, validation_frames=None, zoom="none"
 )
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    for _ in make_benchmark(folder, train=24, val=4, scene=SCENE):
+    for _ in make_benchmark(folder, train=60, val=20, scene=SCENE):
         pass
     return folder
 
@@ -91,7 +85,7 @@ def test_the_detector_beats_chance_by_far(trained, data, clips):
     random = precision_of_random_boxes(data, clips)
     print(f"mAP50: trained {trained.average_precision:.1f}, untrained {untrained:.1f}, random boxes {random:.1f} %")
     print(f"{trained.seconds:.0f} s, {trained}")
-    assert trained.average_precision > 40
+    assert trained.average_precision > 30
     assert trained.average_precision > 5 * max(untrained, random)
 
 

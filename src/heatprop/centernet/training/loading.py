@@ -31,6 +31,9 @@ class Loading(LightningDataModule):
         order = TrainingOrder(
             self._images, batch_size=config.batch_size, seed=config.seed, device=device, devices=devices
         )
+        if self.trainer is not None:  # Lightning says it later, when a resumed epoch's first images are being loaded
+            passed = self.trainer.fit_loop.epoch_progress.current
+            order.set_epoch(passed.processed)  # type: ignore[attr-defined] # its class there has it
         return DataLoader(
             self._images,
             batch_size=config.batch_size // devices,

@@ -28,6 +28,7 @@ from heatprop.centernet.training.precision import lightning_precision
 from heatprop.centernet.training.progress import Bar, EpochLines, Quiet, quiet
 from heatprop.centernet.training.saving import BEST, LAST, MODEL, Keeper, saved_epochs
 from heatprop.centernet.training.validation import Validation, read_record
+from heatprop.checks import check_count
 from heatprop.evaluation.replacing import replacing
 
 
@@ -97,11 +98,14 @@ def train(
         Where the models are, and how good.
 
     Raises:
-        ValueError: If ``out`` holds a training and ``resume`` is false, or one with other options; if the data set has
-            nothing to train on, or fewer images than a batch.
+        TypeError: If ``stop_after`` is no whole number.
+        ValueError: If ``stop_after`` is below 1; if ``out`` holds a training and ``resume`` is false, or one with other
+            options; if the data set has nothing to train on, or fewer images than a batch.
         TrainingInterrupted: After Ctrl-C.
     """
     start, root, folder = time.perf_counter(), Path(data), Path(out)
+    if stop_after is not None:
+        check_count("stop_after", stop_after, low=1)
     last = _prepare(folder, root, config, resume)
     classes = config.classes or find_classes(root)
     images = training_images(root, classes, config)
