@@ -46,7 +46,7 @@ RECIPE = Recipe(
     train=150,
     val=30,
     scene=SceneOptions(frames=30, speed=(0.5, 32.0)),  # up to 5.3 cells a frame, so that all motions are there
-    training={"epochs": 12, "validate_every": 4},
+    training={"input_size": 128, "epochs": 10, "validate_every": 5},
 )
 
 
