@@ -145,8 +145,9 @@ def balance_scores(network: Tensor, inherited: Inheritance, *, average: Average 
     """
     if average == "arithmetic":
         return network + inherited.weight * (inherited.score - network)
-    now, past = network.clamp(min=NOISE).log(), inherited.score.clamp(min=NOISE).log()
-    return torch.where(inherited.weight > 0, torch.exp(now + inherited.weight * (past - now)), network)
+    now, past = network.clamp(min=NOISE), inherited.score.clamp(min=NOISE)
+    # exact where both agree and where the past alone counts, so that equal cells stay equal
+    return torch.where(inherited.weight > 0, past * (now / past) ** (1 - inherited.weight), network)
 
 
 def balance_heatmap(
