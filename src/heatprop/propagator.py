@@ -280,4 +280,6 @@ class HeatmapPropagator(PropagatorOptions):
             velocity=self.velocity,
         )
         returned = balanced.to(heatmap.dtype)
-        return tracklets, PropagatorOutput(returned, detections, prior, heatmap, maps.size, self.radius)
+        return tracklets, PropagatorOutput(
+            returned, detections, prior, heatmap, maps.size, self.radius, self.radius_per_size, self.max_radius
+        )

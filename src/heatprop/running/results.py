@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
+from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
 from heatprop.running.picture import Picture, fit
-from heatprop.structures import Detections, HeadMaps, Tracklets
+from heatprop.structures import Detections, HeadMaps
 from heatprop.video import Frame
 
 Cuts = Callable[[NDArray[np.uint8]], bool]
@@ -131,27 +131,25 @@ class FrameDetector:
         picture = fit(frame.image, longer_side=self._longer_side)
         try:
             maps = picture.cut(self._detector(picture.pixels), stride=self._propagator.stride)
-            before = self._propagator.state
-            found = self._with_memory(picture, maps, cut=cut)
+            output = self._with_memory(maps, cut=cut)
         except (TypeError, ValueError) as error:  # maps that do not fit the picture, or each other
             raise DetectorError(f"{self._detector.name}: {error}") from error
-        without = None
+        found, without = self._found(picture, output.detections, first_id=self._first_id), None
         if self._memoryless is not None:
-            _, output = self._memoryless.step(None, maps.heatmap, maps.offset, maps.size)
-            without = self._found(picture, output.detections, first_id=0)
+            _, alone = self._memoryless.step(None, maps.heatmap, maps.offset, maps.size)
+            without = self._found(picture, alone.detections, first_id=0)
         network = None
         if self._keep_maps:
-            reached = _reached(before, maps.heatmap, self._propagator.radius)
+            reached = (output.prior_score() > 0).any(1, keepdim=True)  # elsewhere the network alone finds something
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
         return FrameResult(frame, found, without, cut, maps.size is None, maps.heatmap.shape[1], network)
 
-    def _with_memory(self, picture: Picture, maps: HeadMaps, *, cut: bool) -> Found:
+    def _with_memory(self, maps: HeadMaps, *, cut: bool) -> PropagatorOutput:
         state = self._propagator.state
         if cut and state is not None:
             self._first_id += int(state.next_id[0])
         reset = torch.tensor([cut], device=maps.heatmap.device)
-        output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset)
-        return self._found(picture, output.detections, first_id=self._first_id)
+        return self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset)
 
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()
@@ -167,15 +165,6 @@ class FrameDetector:
             carried=network_scores < self._score,
             labels=arrays["labels"],
         )
-
-
-def _reached(memory: Tracklets | None, heatmap: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mark the cells that the memory of the frame before propagates to; elsewhere the network alone finds something."""
-    cells = torch.zeros_like(heatmap[:, :1], dtype=torch.float32)  # (1, 1, H, W)
-    if memory is not None:
-        valid = memory.valid[0]
-        cells[0, 0, memory.y[0, valid], memory.x[0, valid]] = 1
-    return functional.max_pool2d(cells, 2 * radius + 1, stride=1, padding=radius) > 0
 
 
 def _without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
