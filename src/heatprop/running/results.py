@@ -149,7 +149,8 @@ class FrameDetector:
         if cut and state is not None:
             self._first_id += int(state.next_id[0])
         reset = torch.tensor([cut], device=maps.heatmap.device)
-        return self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset)
+        output: PropagatorOutput = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset)
+        return output
 
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()
