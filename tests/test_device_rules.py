@@ -87,6 +87,41 @@ def test_the_module_reads_no_value_and_stays_on_the_device(device, carry):
         assert output.size_map().device.type == device
 
 
+SHIFTS = pytest.mark.parametrize("form", [(2,), (2, 3), (2, 12, 10)], ids=["translation", "affine", "flow"])
+
+
+@devices
+@SHIFTS
+def test_steady_reads_no_value_and_stays_on_the_device(device, form):
+    with on(device):
+        heatmap, offset, size, extras = empty_maps(device)
+        propagator = HeatmapPropagator.steady(evidence=True, max_unseen=3, max_length=9)
+        shift = torch.empty(2, *form, device=device)
+        for _ in range(2):
+            output = propagator(heatmap, offset, size, extras=extras, shift=shift)
+        assert_all_on(device, output)
+        assert output.size_map().device.type == output.prior_score().device.type == device
+        skipped = propagator.coast(2, shift=None if len(form) == 3 else shift)
+        assert {value.device.type for value in skipped if torch.is_tensor(value)} == {device}
+        assert {tensor.device.type for tensor in propagator.state} == {device}
+
+
+@SHIFTS
+def test_steady_copies_nothing_from_the_host(form, monkeypatch):
+    """A tensor made from Python numbers is a copy that waits for a GPU; fake devices let it pass."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a tensor is made from Python numbers")
+
+    propagator, maps = HeatmapPropagator.steady(), empty_maps("meta")[:3]
+    shift = torch.empty(2, *form, device="meta")
+    propagator(*maps, shift=shift)
+    for owner, name in ((torch, "tensor"), (torch, "as_tensor"), (torch.Tensor, "new_tensor")):
+        monkeypatch.setattr(owner, name, refuse)
+    propagator(*maps, shift=shift)
+    propagator.coast()
+
+
 @devices
 def test_points_read_no_value_and_stay_on_the_device(device):
     with on(device):
@@ -263,6 +298,41 @@ def test_step_traced_and_functionalised_equals_eager():
     torch._dynamo.reset()
 
 
+@SHIFTS
+def test_steady_traced_and_functionalised_equals_eager(form):
+    torch._dynamo.reset()
+    maps, propagator = toy.crowd(0, frames=4, dtype=torch.float32), HeatmapPropagator.steady(top_k=20)
+    compiled = torch.compile(propagator.step, fullgraph=True, backend="aot_eager")
+    state = plain = propagator.initial_state(2)
+    for time in range(4):
+        arguments, shift = toy.frame(maps, time)[:3], torch.randn(2, *form)
+        state, output = compiled(state, *arguments, shift=shift)
+        plain, expected = propagator.step(plain, *arguments, shift=shift)
+        assert_close_outputs(output, expected)
+        assert all(torch.allclose(*pair) for pair in zip(state, plain, strict=True))
+    torch._dynamo.reset()
+
+
+def test_steady_with_a_shift_exports_and_equals_eager():
+    class Step(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.propagator = HeatmapPropagator.steady(top_k=20)
+
+        def forward(self, state, heatmap, offset, size, shift):
+            state, output = self.propagator.step(state, heatmap, offset, size, shift=shift)
+            return tuple(state), output.detections.boxes
+
+    maps, step = toy.crowd(0, frames=3, dtype=torch.float32), Step()
+    state = step.propagator.initial_state(2)
+    program = torch.export.export(step, (state, *toy.frame(maps, 0)[:3], torch.randn(2, 2))).module()
+    for time in range(3):
+        arguments = (*toy.frame(maps, time)[:3], torch.randn(2, 2))
+        exported, expected = program(state, *arguments), step(state, *arguments)
+        assert_close(exported[1], expected[1])
+        state = type(state)(*expected[0])
+
+
 @pytest.mark.parametrize("branch", [suppress_unrolled, suppress_while])
 def test_nms_branches_without_a_sync_compile_to_one_graph(branch, backend):
     overlaps = torch.rand(1, 20, 20).triu(1) > 0.7
@@ -295,6 +365,53 @@ def test_low_precision_follows_float32_as_far_as_it_resolves(dtype):
         other = wide(heatmap.float(), size=toy.plane(heatmap.float(), 2.0, 2.0)).detections
         assert torch.equal(one.cells, other.cells)
         assert_close(one.scores, other.scores, rtol=0, atol=3 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_steady_on_low_precision_follows_float32_as_far_as_it_resolves(dtype):
+    narrow, wide = HeatmapPropagator.steady(), HeatmapPropagator.steady()
+    shift = torch.tensor([[0.25, 0.0]], dtype=dtype)
+    for score in (0.9, 0.3, 0.4, 0.0, 0.8):
+        heatmap = toy.spots((1, 7, 9), {(0, 3, 4): score}, dtype=dtype)
+        one = narrow(heatmap, size=toy.plane(heatmap, 2.0, 2.0), shift=shift)
+        other = wide(heatmap.float(), size=toy.plane(heatmap.float(), 2.0, 2.0), shift=shift.float())
+        assert one.heatmap.dtype == dtype
+        assert torch.equal(one.detections.cells, other.detections.cells)
+        assert_close(one.detections.scores, other.detections.scores, rtol=0, atol=3 * torch.finfo(dtype).eps)
+        assert narrow.state.position.dtype == torch.float32
+
+
+def test_autocast_rounds_no_position():
+    maps, plain, cast = toy.crowd(0, dtype=torch.float32), HeatmapPropagator.steady(), HeatmapPropagator.steady()
+    shift = torch.tensor([[1.01, 0.02, 0.3], [-0.01, 1.02, -0.4]]).repeat(2, 1, 1)
+    for time in range(4):
+        toy.feed(plain, toy.frame(maps, time), shift=shift)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            toy.feed(cast, toy.frame(maps, time), shift=shift)
+    for name, value in plain.state._asdict().items():
+        assert torch.equal(value, getattr(cast.state, name)), name
+
+
+def test_gradients_flow_through_the_geometric_average_of_two_frames():
+    heatmaps = torch.rand(2, 1, 1, 5, 5, dtype=torch.float64) * 0.2 + 0.1
+    heatmaps[:, 0, 0, 2, 2] = torch.tensor([0.9, 0.6], dtype=torch.float64)
+    propagator = HeatmapPropagator(average="geometric", radius=1, top_k=3)
+
+    def scores(first, second):
+        state, _ = propagator.step(None, first, size=torch.ones(1, 2, 5, 5, dtype=torch.float64))
+        return propagator.step(state, second, size=torch.ones(1, 2, 5, 5, dtype=torch.float64))[1].heatmap
+
+    assert torch.autograd.gradcheck(scores, tuple(frame.clone().requires_grad_() for frame in heatmaps))
+
+
+def test_gradients_of_empty_maps_are_finite():
+    first, second = (torch.zeros(1, 1, 5, 5, requires_grad=True) for _ in range(2))
+    propagator = HeatmapPropagator.steady()
+    state, one = propagator.step(None, first, size=torch.ones(1, 2, 5, 5))
+    _, two = propagator.step(state, second, size=torch.ones(1, 2, 5, 5))
+    (one.heatmap.sum() + two.heatmap.sum() + two.detections.boxes.sum()).backward()
+    assert first.grad.isfinite().all()
+    assert second.grad.isfinite().all()
 
 
 def test_maps_that_are_not_contiguous_give_the_same_bits():

@@ -49,6 +49,16 @@ def test_a_negative_radius_is_refused():
         ("stride", -4),
         ("stride", math.inf),
         ("carry", "neither"),
+        ("average", "harmonic"),
+        ("max_length", 0),
+        ("max_unseen", -1),
+        ("border", -0.1),
+        ("border", 1.1),
+        ("border", math.nan),
+        ("radius_per_size", -0.1),
+        ("radius_per_size", math.inf),
+        ("radius_per_size", math.nan),
+        ("max_radius", -1),
     ],
 )
 def test_an_option_out_of_range_is_refused_by_name_and_value(option, value):
@@ -69,6 +79,14 @@ def test_an_option_out_of_range_is_refused_by_name_and_value(option, value):
         ("nms_threshold", "0.3"),
         ("peak_kernel", 3.0),
         ("stride", None),
+        ("claim_once", 1),
+        ("evidence", None),
+        ("velocity", "yes"),
+        ("max_length", 2.0),
+        ("max_unseen", True),
+        ("border", None),
+        ("radius_per_size", "0.1"),
+        ("max_radius", 2.5),
     ],
 )
 def test_an_option_of_another_type_is_refused_by_name_and_value(option, value):
@@ -197,6 +215,66 @@ def test_a_stream_that_does_not_exist_cannot_be_reset(streams):
     propagator(*maps())
     with pytest.raises(ValueError, match="stream"):
         propagator.reset(streams)
+
+
+# --- motion and skipped frames ----------------------------------------------------------------------------------------
+
+
+def test_a_largest_radius_below_the_radius_is_refused():
+    with pytest.raises(ValueError, match="max_radius must be at least radius 3, got 2"):
+        HeatmapPropagator(radius=3, radius_per_size=0.1, max_radius=2)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (2, 3), (2, 3, 2), (2, 3, 3), (2, 2, 5, 6), (2, 1, 6, 5), ()])
+def test_a_shift_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=rf"^shift must have shape .*, in cells, got {re.escape(str(shape))}"):
+        HeatmapPropagator()(*maps(), shift=torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shift", [(1.0, 2.0), [[0, 0], [0, 0]], torch.zeros(2, 2, dtype=torch.int64)])
+def test_a_shift_of_another_type_is_refused(shift):
+    with pytest.raises(TypeError, match=r"^shift must"):
+        HeatmapPropagator()(*maps(), shift=shift)
+
+
+def test_a_shift_on_another_device_is_refused():
+    with pytest.raises(ValueError, match=r"shift is on meta.*cpu"):
+        HeatmapPropagator()(*maps(), shift=torch.zeros(2, 2, device="meta"))
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3, 2), (4, 2), (2,)])
+def test_a_chunks_shift_without_its_frames_is_refused(shape):
+    propagator = HeatmapPropagator()
+    with pytest.raises(ValueError, match=r"^shift must have shape \(B, T"):
+        propagator.forward_chunk(torch.rand(2, 4, 3, 6, 5), shift=torch.zeros(shape))
+    assert propagator.state is None
+
+
+def test_a_chunks_shift_that_is_no_tensor_is_refused():
+    with pytest.raises(TypeError, match=r"^shift must be a torch.Tensor, got list"):
+        HeatmapPropagator().forward_chunk(torch.rand(2, 4, 3, 6, 5), shift=[0, 0])
+
+
+def test_coasting_before_the_first_frame_is_refused():
+    with pytest.raises(RuntimeError, match="coast goes on from a frame"):
+        HeatmapPropagator().coast()
+
+
+@pytest.mark.parametrize(("frames", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)])
+def test_coasting_over_no_whole_number_of_frames_is_refused(frames, error):
+    propagator = HeatmapPropagator()
+    propagator(*maps())
+    with pytest.raises(error, match=rf"^frames must be .*got {frames}"):
+        propagator.coast(frames)
+
+
+def test_coasting_with_a_shift_that_does_not_fit_is_refused():
+    propagator = HeatmapPropagator()
+    propagator(*maps())
+    with pytest.raises(ValueError, match="shift must have shape"):
+        propagator.coast(shift=torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="shift is on meta"):
+        propagator.coast(shift=torch.zeros(2, 2, device="meta"))
 
 
 # --- chunks -----------------------------------------------------------------------------------------------------------

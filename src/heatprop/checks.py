@@ -156,7 +156,7 @@ def check_reset(reset: Tensor | None, shape: tuple[int, ...], device: torch.devi
 
 
 def check_shift(shift: Tensor | None, heatmap: Tensor, *, device: torch.device | None = None) -> None:
-    """Require a motion of the picture that goes with the heatmap.
+    """Require a motion of the picture that goes with the heatmap, of one frame or of T.
 
     Raises:
         TypeError: If it is no floating tensor.
@@ -165,9 +165,12 @@ def check_shift(shift: Tensor | None, heatmap: Tensor, *, device: torch.device |
     if shift is None:
         return
     _check_tensor("shift", shift, floating=True)
-    B, _, H, W = heatmap.shape
-    if tuple(shift.shape) not in ((B, 2), (B, 2, 3), (B, 2, H, W)):
-        wanted = f"(B, 2) = {(B, 2)}, (B, 2, 3) = {(B, 2, 3)} or (B, 2, H, W) = {(B, 2, H, W)}"
+    *leading, _, H, W = heatmap.shape
+    forms = {"2": (*leading, 2), "2, 3": (*leading, 2, 3), "2, H, W": (*leading, 2, H, W)}
+    if tuple(shift.shape) not in forms.values():
+        names = "B" if len(leading) == 1 else "B, T"
+        one, two, three = (f"({names}, {name}) = {form}" for name, form in forms.items())
+        wanted = f"{one}, {two} or {three}"
         raise ValueError(f"shift must have shape {wanted}, in cells, got {tuple(shift.shape)}")
     if shift.device != (device or heatmap.device):
         raise ValueError(f"shift is on {shift.device}, heatmap on {device or heatmap.device}; move them to one device")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from heatprop.structures import Tracklets
-from heatprop.tracklets import empty_tracklets, forget, stream_mask
+from heatprop.tracklets import complete, empty_tracklets, forget, stream_mask
 
 
 class TrackletMemory(nn.Module):
@@ -54,7 +54,7 @@ class TrackletMemory(nn.Module):
         if state is not None and not isinstance(state, Tracklets):
             raise TypeError(f"state must be Tracklets or None, got {type(state).__name__}")
         self._shape = None
-        self._remember(state)
+        self._remember(None if state is None else complete(state))
 
     def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
         """Forget the past of some streams: a new video or scene starts there.

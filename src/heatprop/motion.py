@@ -35,7 +35,8 @@ def predict(
         position = moved_by(position, tracklets, shift, width=W)
     if velocity:
         position = position + tracklets.velocity
-    position = torch.minimum(position.clamp(min=-1), position.new_tensor([W, H]))  # far outside is outside
+    # far outside is outside; numbers, because a tensor made from them would wait for the device
+    position = torch.stack([position[:, :, 0].clamp(-1, W), position[:, :, 1].clamp(-1, H)], dim=2)
     whole = (position.floor() - tracklets.position.floor()).long()
     x, y = (torch.stack([tracklets.x, tracklets.y], dim=2) + whole).unbind(2)
     inside = (x >= 0) & (x < W) & (y >= 0) & (y < H)
@@ -50,9 +51,11 @@ def predict(
 
 def area_inside(tracklets: Tracklets, shape: tuple[int, ...]) -> Tensor:
     """Give the area of each box that lies in the map ``(C, H, W)``, shape ``(B, K)``, in cells."""
-    edge, half = tracklets.size.new_tensor([shape[2], shape[1]]), tracklets.size / 2
-    high = torch.minimum(tracklets.position + half, edge)
-    return (high - (tracklets.position - half).clamp(min=0)).clamp(min=0).prod(2)
+    half, (H, W) = tracklets.size / 2, shape[1:]
+    before = (half - tracklets.position).clamp(min=0)  # what lies left of the map, and above it; exactly 0 within
+    x, y = (tracklets.position + half).unbind(2)
+    behind = torch.stack([x - W, y - H], dim=2).clamp(min=0)
+    return (tracklets.size - before - behind).clamp(min=0).prod(2)
 
 
 def moved_by(position: Tensor, tracklets: Tracklets, shift: Tensor, *, width: int) -> Tensor:
@@ -73,7 +76,9 @@ def moved_by(position: Tensor, tracklets: Tracklets, shift: Tensor, *, width: in
     if shift.dim() == 2:
         moved = position + shift.unsqueeze(1)
     elif shift.dim() == 3:
-        moved = position @ shift[:, :, :2].transpose(1, 2) + shift[:, :, 2].unsqueeze(1)
+        x, y = position.unsqueeze(3).unbind(2)  # no matmul: autocast would round positions to whole cells
+        across, down, rest = shift.unsqueeze(1).unbind(3)  # (B, 1, 2)
+        moved = across * x + down * y + rest
     else:
         place = (tracklets.y * width + tracklets.x).unsqueeze(1).expand(-1, 2, -1)  # (B, 2, K)
         moved = position + shift.flatten(2).gather(2, place).transpose(1, 2)
@@ -98,6 +103,6 @@ def measure_velocity(position: Tensor, seen: Tensor, owner: Tensor, prior: Track
     before = prior.velocity.gather(1, both)
     frames = prior.unseen.gather(1, at) + 1  # since the last measurement
     surprise = (position - prior.position.gather(1, both)) / frames.unsqueeze(2)
-    gain = torch.where(prior.length.gather(1, at) <= 1, 1.0, VELOCITY_GAIN).unsqueeze(2)
-    velocity = torch.where(seen.unsqueeze(2), before + gain * surprise, before)
+    first = (prior.length.gather(1, at) <= 1).unsqueeze(2)
+    velocity = torch.where(seen.unsqueeze(2), before + torch.where(first, surprise, VELOCITY_GAIN * surprise), before)
     return torch.where((owner < K).unsqueeze(2), velocity, 0)

@@ -1,5 +1,6 @@
 """What the propagator returns for a frame, with the dense view of Eq. 7 on demand."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,8 +22,8 @@ class PropagatorOutput(NamedTuple):
         network_heatmap: The network's scores as they came, shape ``(B, C, H, W)``: your tensor, not a copy.
         network_size: The network's sizes as they came, shape ``(B, 2, H, W)``, in cells; ``None`` for points.
         radius: $P$, in cells.
-        radius_per_size: As in `heatprop.HeatmapPropagator`.
-        max_radius: As in `heatprop.HeatmapPropagator`.
+        radius_per_size: Radius as a share of an object's shorter side, 0 where all have one.
+        max_radius: Largest such radius, in cells.
     """
 
     heatmap: Tensor
@@ -33,6 +34,15 @@ class PropagatorOutput(NamedTuple):
     radius: int
     radius_per_size: float = 0.0
     max_radius: int = 0
+
+    def prior_score(self) -> Tensor:
+        """Compute the propagated score of every cell and class (Eq. 2).
+
+        Returns:
+            Scores $h$, shape ``(B, C, H, W)``, or ``(B, T, C, H, W)`` after ``forward_chunk``, in [0, 1].
+        """
+        score, _ = self._propagated()
+        return score.view(self.heatmap.shape)
 
     def size_map(self) -> Tensor:
         """Compute the balanced box sizes of every cell and class (Eq. 7).
@@ -47,31 +57,33 @@ class PropagatorOutput(NamedTuple):
         """
         if self.network_size is None:
             raise RuntimeError("size_map needs box sizes, but this frame had size=None (points); pass size")
-        leading, shape = self.heatmap.shape[:-3], self.heatmap.shape[-3:]
+        leading = self.heatmap.shape[:-3]
         last = len(leading) - 1
         dtype = self.detections.scores.dtype
-        prior = Tracklets(*(field.flatten(0, last) for field in self.prior))
         heatmap = self.network_heatmap.flatten(0, last).to(dtype)
         size = self.network_size.flatten(0, last).to(dtype)
+        prior_score, prior_size = self._propagated()
+        balanced = balance_size(heatmap, size, prior_score, prior_size)
+        # a score that is not finite counts as score 0 and size 0, so only the past speaks there
+        return torch.where(heatmap.isfinite().unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
+
+    def _propagated(self) -> tuple[Tensor, Tensor]:
+        """Give h and s (Eqs. 2 and 4) of every cell, (N, C, H, W) and (N, C, 2, H, W) of N streams and frames."""
+        last, shape = self.heatmap.dim() - 4, self.heatmap.shape[-3:]
+        prior = Tracklets(*(field.flatten(0, last) for field in self.prior))
         squares = cast_squares(
             prior,
             shape,
             radius=self.radius,
-            alpha=1,
-            beta=1,
+            alpha=1.0,
+            beta=math.inf,
             radius_per_size=self.radius_per_size,
             max_radius=self.max_radius,
         )
-        found, owner, score, _ = inherit(
-            prior, squares, torch.arange(shape.numel(), device=heatmap.device).expand(len(heatmap), -1)
-        )
-        owner = owner.unsqueeze(2).expand(-1, -1, 2)
-        prior_score = torch.where(found, score, 0).view(heatmap.shape)
-        prior_size = torch.where(found.unsqueeze(2), prior.size.gather(1, owner), 0)  # (B, C * H * W, 2)
-        prior_size = prior_size.view(*heatmap.shape, 2).permute(0, 1, 4, 2, 3)
-        balanced = balance_size(heatmap, size, prior_score, prior_size)
-        # a score that is not finite counts as score 0 and size 0, so only the past speaks there
-        return torch.where(heatmap.isfinite().unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
+        everywhere = torch.arange(shape.numel(), device=prior.score.device).expand(len(prior.score), -1)
+        found, owner, score, _ = inherit(prior, squares, everywhere)
+        sides = [torch.where(found, side.gather(1, owner), 0).view(-1, *shape) for side in prior.size.unbind(2)]
+        return torch.where(found, score, 0).view(-1, *shape), torch.stack(sides, dim=2)
 
 
 def stack_outputs(

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from heatprop.equations import extend_score
 from heatprop.output import PropagatorOutput
 
 try:
@@ -136,7 +135,7 @@ def heatmap_strip(
     x1, y1, x2, y2 = (0, 0, shape[3], shape[2]) if crop is None else crop
     if not (0 <= x1 < x2 <= shape[3] and 0 <= y1 < y2 <= shape[2]):
         raise ValueError(f"crop must be (x1, y1, x2, y2) within {shape[3]} x {shape[2]} cells, got {crop}")
-    propagated = extend_score(now.prior, shape[1:], radius=now.radius)
+    propagated = now.prior_score()
     panels = {
         "frame t:\nnetwork": before.network_heatmap,
         "propagated\nfrom t": propagated,

@@ -145,8 +145,10 @@ def balance_scores(network: Tensor, inherited: Inheritance, *, average: Average 
     """
     if average == "arithmetic":
         return network + inherited.weight * (inherited.score - network)
-    now, past = network.clamp(min=NOISE).log(), inherited.score.clamp(min=NOISE).log()
-    return torch.where(inherited.weight > 0, torch.exp(now + inherited.weight * (past - now)), network)
+    now, past = network.clamp(min=NOISE), inherited.score.clamp(min=NOISE)
+    # exact where both agree and where the past alone counts; no pow, whose last bit depends on a cell's place in memory
+    balanced = past * torch.exp((1 - inherited.weight) * torch.log(now / past))
+    return torch.where(inherited.weight > 0, balanced.clamp(max=1), network)
 
 
 def balance_heatmap(

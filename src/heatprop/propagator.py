@@ -147,6 +147,7 @@ class HeatmapPropagator(PropagatorOptions):
         """
         check_chunk(HeadMaps(heatmap, offset, size, extras))
         check_reset(reset, heatmap.shape[:2], heatmap.device)
+        check_shift(shift, heatmap)
         outputs = []
         for t in range(heatmap.shape[1]):
             extras_t = {name: field[:, t] for name, field in (extras or {}).items()}

@@ -52,7 +52,7 @@ class Tracklets(NamedTuple):
     track_id: Tensor
     valid: Tensor
     next_id: Tensor
-    position: Tensor = None  # type: ignore[assignment]  # `continue_with` fills in what was left out
+    position: Tensor = None  # type: ignore[assignment]  # `heatprop.tracklets.complete` fills in what was left out
     velocity: Tensor = None  # type: ignore[assignment]
     unseen: Tensor = None  # type: ignore[assignment]
 

@@ -71,15 +71,22 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int) -> Tracklet
             "move the module (or the state) with .to(), or call reset()"
         )
     dtype = torch.promote_types(heatmap.dtype, torch.float32)
+    tracklets = complete(tracklets)
+    floating = {name: getattr(tracklets, name).to(dtype) for name in ("score", "size", "position", "velocity")}
+    return tracklets._replace(**floating)
+
+
+def complete(tracklets: Tracklets) -> Tracklets:
+    """Fill in what tracklets may leave out: the middle of the cell, at rest, seen."""
     if tracklets.position is None:
-        middle = torch.stack([tracklets.x, tracklets.y], dim=2) + 0.5
+        wide = torch.promote_types(tracklets.size.dtype, torch.float32)
+        middle = torch.stack([tracklets.x, tracklets.y], dim=2).to(wide) + 0.5
         tracklets = tracklets._replace(position=middle)
     if tracklets.velocity is None:
         tracklets = tracklets._replace(velocity=torch.zeros_like(tracklets.position))
     if tracklets.unseen is None:
         tracklets = tracklets._replace(unseen=torch.zeros_like(tracklets.length))
-    floating = {name: getattr(tracklets, name).to(dtype) for name in ("score", "size", "position", "velocity")}
-    return tracklets._replace(**floating)
+    return tracklets
 
 
 def forget(tracklets: Tracklets, streams: Tensor) -> Tracklets:

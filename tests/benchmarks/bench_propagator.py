@@ -45,6 +45,28 @@ def growth() -> str:
     )
 
 
+def options() -> str:
+    """What the options beyond the paper cost; `steady` may take 1.3 times the paper's step."""
+    steady = HeatmapPropagator.steady()
+    cases = {
+        "the paper's defaults": HeatmapPropagator(),
+        "average = geometric": HeatmapPropagator(average="geometric"),
+        "claim_once": HeatmapPropagator(claim_once=True),
+        "velocity": HeatmapPropagator(velocity=True),
+        "velocity, border = 0.9": HeatmapPropagator(velocity=True, border=0.9),
+        "radius_per_size = 0.1, up to 2": HeatmapPropagator(radius=1, radius_per_size=0.1, max_radius=2),
+        "steady": steady,
+    }
+    maps = scene(30)
+    times = milliseconds({name: lambda propagator=one: propagator(*maps) for name, one in cases.items()})
+    times |= milliseconds({"steady, coast": lambda: steady.coast()})
+    base = next(iter(times.values()))
+    return table(
+        ["options", "ms", "of the paper's"],
+        [[name, f"{time:.2f}", f"{time / base:.2f}"] for name, time in times.items()],
+    )
+
+
 def memory() -> str:
     maps, propagator = scene(30), HeatmapPropagator()
     propagator(*maps)
@@ -60,4 +82,4 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     torch.manual_seed(0)
     with torch.inference_mode():
-        print(against_the_others(), growth(), memory(), sep="\n\n")
+        print(against_the_others(), growth(), options(), memory(), sep="\n\n")
