@@ -29,7 +29,7 @@ LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 CORE = [PACKAGE / f"{name}.py" for name in LAYER]
 OFFLINE = {  # finished videos
     *("tubelets", "tubelet_chains", "tubelet_detections", "tubelet_links", "tubelet_paths"),
-    *("frame_store", "two_passes", "two_pass_frames", "two_pass_identities"),
+    *("frame_store", "two_passes", "two_pass_frames", "two_pass_identities", "two_pass_motion", "two_pass_packing"),
 }
 CORE_IMPORTS = {"heatprop", "torch", "numpy", "typing_extensions"} | set(sys.stdlib_module_names)
 EXTRAS = {

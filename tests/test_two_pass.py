@@ -13,6 +13,7 @@ from heatprop import HeadMaps, HeatmapPropagator, two_pass
 from heatprop.frame_store import FrameStore
 from heatprop.two_pass_frames import NOBODY, FrameObjects, merge_directions, pair_up
 from heatprop.two_pass_identities import Identities
+from heatprop.two_pass_motion import reverse_shift
 from heatprop.two_passes import backward_pass
 
 PAIRED = ("box", "score", "label", "network_score", "carried", "age")
@@ -186,6 +187,72 @@ def test_top_k_holds_for_both_directions_together():
 
 def test_a_video_without_frames_gives_none():
     assert list(two_pass([], HeatmapPropagator())) == []
+
+
+# --- a picture that moves ---------------------------------------------------------------------------------------------
+
+
+def panning(scores, *, step=4):
+    """An object that the camera's motion carries along by `step` cells a frame, further than any square reaches."""
+    heatmap = torch.zeros(len(scores), 1, 8, 40)
+    for time, score in enumerate(scores):
+        heatmap[time, 0, 4, 2 + step * time] = score
+    return HeadMaps(heatmap, size=torch.full((len(scores), 2, 8, 40), 6.0))
+
+
+def translation(x, y):
+    return torch.tensor([[x, y]], dtype=torch.float64)
+
+
+def affine(x, y):
+    return torch.tensor([[[1, 0, x], [0, 1, y]]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kind", [translation, affine])
+def test_the_memory_moves_with_the_picture_in_both_directions(kind):
+    scores = [0.02, 0.02, 0.9, 0.9, 0.02, 0.9, 0.9, 0.02]
+    shifts = [kind(99, 99), *[kind(4, 0)] * 7]  # nobody asks where the first frame comes from
+    found = unpadded(panning(scores), HeatmapPropagator(radius=1), shifts=shifts)
+    still = unpadded(one_object(scores), HeatmapPropagator(radius=1))
+    for time, (one, other) in enumerate(zip(found, still, strict=True)):
+        assert one["cells"].tolist() == [[2 + 4 * time, 4]]
+        assert one["track_ids"].tolist() == [0]
+        torch.testing.assert_close(one["scores"], other["scores"].float())
+    alone = unpadded(panning(scores), HeatmapPropagator(radius=1))
+    assert [2, 4] not in alone[0]["cells"].tolist(), "there it is remembered where it was seen"
+    assert len(alone[4]["scores"]) > 1
+
+
+def test_no_motion_reaches_across_a_cut():
+    scores = [0.02, 0.9, 0.9, 0.02]
+    shifts = [translation(4, 0)] * 4
+    found = unpadded(panning(scores), HeatmapPropagator(radius=1), shifts=shifts, cuts=[2])
+    assert [frame["cells"].tolist() for frame in found] == [[[2, 4]], [[6, 4]], [[10, 4]], [[14, 4]]]
+    assert [frame["track_ids"].tolist() for frame in found] == [[0], [0], [1], [1]]
+
+
+def test_a_motion_back_undoes_the_motion():
+    there = torch.tensor([[[1.1, -0.2, 3.0], [0.1, 0.9, -5.0]]], dtype=torch.float64)
+    points = torch.rand(9, 2, dtype=torch.float64)
+
+    def moved(shift):
+        return lambda at: at @ shift[0, :, :2].T + shift[0, :, 2]
+
+    torch.testing.assert_close(moved(reverse_shift(there))(moved(there)(points)), points)
+    torch.testing.assert_close(reverse_shift(translation(3, -4)), translation(-3, 4))
+    assert torch.equal(reverse_shift(affine(0, 0)), affine(0, 0))
+    assert reverse_shift(torch.zeros(1, 2, 3)).isnan().all()
+    assert reverse_shift(there.half()).dtype == torch.float16
+
+
+def test_a_flow_cannot_be_read_in_both_directions():
+    with pytest.raises(ValueError, match=r"shifts must be \(1, 2\) or \(1, 2, 3\).*got \(1, 2, 8, 40\)"):
+        unpadded(panning([0.9, 0.9]), shifts=[torch.zeros(1, 2, 8, 40)] * 2)
+
+
+def test_there_is_a_shift_for_each_frame():
+    with pytest.raises(ValueError, match="shifts must hold one for each of the 2 frames, got 1"):
+        two_pass(panning([0.9, 0.9]), HeatmapPropagator(), shifts=[translation(0, 0)])
 
 
 # --- pairing and naming -----------------------------------------------------------------------------------------------

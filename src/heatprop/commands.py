@@ -24,6 +24,7 @@ from heatprop.running.results import Cuts
 from heatprop.running.terminal import Terminal
 from heatprop.synthetic.commands import make_benchmark
 from heatprop.tuning.commands import tune
+from heatprop.video import CameraMotion
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
@@ -72,6 +73,7 @@ def run(
     nms_threshold: use.NmsThreshold = 0.3,
     carry: use.CarryOption = use.Carry.balanced,
     scene_cuts: use.SceneCutsOption = True,
+    camera_motion: use.CameraMotionOption = False,
     two_pass: use.TwoPass = False,
     combine: use.CombineOption = use.Combine.mean,
 ) -> None:
@@ -102,7 +104,15 @@ def run(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     loaded = _load(detector, None if adapter is None else adapter.value, device)
-    found = FrameDetector(loaded, memory, score=score, longer_side=detector_size, compare=compare, keep_maps=save_maps)
+    found = FrameDetector(
+        loaded,
+        memory,
+        score=score,
+        longer_side=detector_size,
+        compare=compare,
+        keep_maps=save_maps,
+        camera=CameraMotion() if camera_motion else None,
+    )
     detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
     _run_all(list(dict.fromkeys(videos)), detecting, wanted, out, _scene_cuts() if scene_cuts else None)
 

@@ -5,17 +5,16 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from heatprop.checks import check_number
 from heatprop.frame_store import FrameStore
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
-from heatprop.two_pass_frames import NOBODY, Combine, FrameObjects, merge_directions
+from heatprop.two_pass_frames import Combine, merge_directions
 from heatprop.two_pass_identities import Identities
-
-_SHARED = ("boxes", "scores", "labels", "ages", "network_scores", "cells")
+from heatprop.two_pass_motion import reverse_shift
+from heatprop.two_pass_packing import pack, pad_objects, unpack
 
 
 def two_pass(
@@ -23,6 +22,7 @@ def two_pass(
     propagator: HeatmapPropagator,
     *,
     cuts: Collection[int] = (),
+    shifts: Sequence[Tensor] | None = None,
     combine: Combine = "mean",
     match_iou: float = 0.5,
 ) -> Iterator[Detections]:
@@ -42,6 +42,9 @@ def two_pass(
             one shape; or one `HeadMaps` of ``(T, C, H, W)``.
         propagator: The memory with its options; its state is neither used nor changed.
         cuts: Frames with which a new scene starts: no memory crosses them, in no direction.
+        shifts: How the picture moved to each frame from the one before, in cells: the ``shift`` of
+            `HeatmapPropagator.forward` as a translation ``(1, 2)`` or an affine map ``(1, 2, 3)``. That of the first
+            frame is not used; backward, the others are reversed.
         combine: What of its two scores an object gets that both directions find, ``"mean"`` or ``"maximum"``.
         match_iou: Overlap above which two boxes of a class, one of each direction, are one object, in [0, 1].
 
@@ -51,7 +54,8 @@ def two_pass(
 
     Raises:
         TypeError: If ``maps`` or ``propagator`` is something else.
-        ValueError: If an option is out of its range; while iterating, if the shape changes between frames.
+        ValueError: If an option is out of its range, or there is not one shift per frame; while iterating, if the
+            shape changes between frames.
 
     Examples:
         An object is first seen in the third frame. One pass knows it from there on, two passes from the beginning:
@@ -75,18 +79,27 @@ def two_pass(
     if combine not in get_args(Combine):
         raise ValueError(f'combine must be "mean" or "maximum", got {combine!r}')
     frames = _frames(maps)
+    if shifts is not None and len(shifts) != len(frames):
+        raise ValueError(f"shifts must hold one for each of the {len(frames)} frames, got {len(shifts)}")
 
     def both_ways() -> Iterator[Detections]:
         with FrameStore() as found:
-            for _ in backward_pass(frames, propagator, found, cuts=cuts):
+            for _ in backward_pass(frames, propagator, found, cuts=cuts, shifts=shifts):
                 pass
-            yield from merged_pass(frames, propagator, found, cuts=cuts, combine=combine, match_iou=match_iou)
+            yield from merged_pass(
+                frames, propagator, found, cuts=cuts, shifts=shifts, combine=combine, match_iou=match_iou
+            )
 
     return both_ways()
 
 
 def backward_pass(
-    maps: Sequence[HeadMaps], propagator: HeatmapPropagator, found: FrameStore, *, cuts: Collection[int] = ()
+    maps: Sequence[HeadMaps],
+    propagator: HeatmapPropagator,
+    found: FrameStore,
+    *,
+    cuts: Collection[int] = (),
+    shifts: Sequence[Tensor] | None = None,
 ) -> Iterator[int]:
     """Propagate a video from its last frame to its first: the first half of `two_pass`.
 
@@ -95,6 +108,7 @@ def backward_pass(
         propagator: The memory with its options.
         found: Empty; gets the detections of each frame, the last frame first.
         cuts: Frames with which a new scene starts.
+        shifts: How the picture moved to each frame from the one before, in cells.
 
     Yields:
         After each frame, how many are done.
@@ -109,8 +123,9 @@ def backward_pass(
             state = None
         one = maps[number]
         shape = check_video_shape(one, shape)
-        state, detections = _step(propagator, state, one)
-        found.append(_pack(detections))
+        back = None if shifts is None or state is None else reverse_shift(shifts[number + 1])
+        state, detections = _step(propagator, state, one, back)
+        found.append(pack(detections))
         yield len(found)
 
 
@@ -120,6 +135,7 @@ def merged_pass(
     found: FrameStore,
     *,
     cuts: Collection[int] = (),
+    shifts: Sequence[Tensor] | None = None,
     combine: Combine = "mean",
     match_iou: float = 0.5,
 ) -> Iterator[Detections]:
@@ -130,6 +146,7 @@ def merged_pass(
         propagator: The memory with its options.
         found: What `backward_pass` filled.
         cuts: Frames with which a new scene starts.
+        shifts: How the picture moved to each frame from the one before, in cells.
         combine: ``"mean"`` or ``"maximum"``.
         match_iou: Overlap above which two boxes are one object.
 
@@ -143,9 +160,10 @@ def merged_pass(
             state = None
             identities.forget()
         one = maps[number]
-        state, detections = _step(propagator, state, one)
-        forward = _unpack(_pack(detections), detections, backward=False)
-        backward = _unpack(packed, detections, backward=True)
+        shift = None if shifts is None or state is None else shifts[number]
+        state, detections = _step(propagator, state, one, shift)
+        forward = unpack(pack(detections), detections, backward=False)
+        backward = unpack(packed, detections, backward=True)
         merged = merge_directions(
             forward,
             backward,
@@ -156,7 +174,7 @@ def merged_pass(
         )
         merged = merged.select(np.arange(min(len(merged.scores), propagator.top_k)))
         track_ids = identities.name(merged, forward.forward_ids, backward.backward_ids)
-        yield _pad(merged, track_ids, like=detections, score_threshold=propagator.score_threshold)
+        yield pad_objects(merged, track_ids, like=detections, score_threshold=propagator.score_threshold)
 
 
 def check_video_shape(one: HeadMaps, expected: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -182,9 +200,11 @@ def check_video_shape(one: HeadMaps, expected: tuple[int, ...] | None) -> tuple[
 
 
 @torch.inference_mode()
-def _step(propagator: HeatmapPropagator, state: Tracklets | None, one: HeadMaps) -> tuple[Tracklets, Detections]:
+def _step(
+    propagator: HeatmapPropagator, state: Tracklets | None, one: HeadMaps, shift: Tensor | None
+) -> tuple[Tracklets, Detections]:
     heatmap, offset, size, extras = one
-    state, output = propagator.step(state, heatmap, offset, size, extras=extras)
+    state, output = propagator.step(state, heatmap, offset, size, extras=extras, shift=shift)
     return state, output.detections
 
 
@@ -215,41 +235,3 @@ class _Stacked(Sequence[HeadMaps]):
         heatmap, offset, size, extras = self._maps
         extras = {name: value[number : number + 1] for name, value in (extras or {}).items()}
         return HeadMaps(heatmap[number : number + 1], at(offset), at(size), extras)
-
-
-def _pack(detections: Detections) -> list[NDArray[Any]]:
-    """The valid detections as arrays: shared fields, identities, then the extras by name."""
-    (found,) = detections.unpad()
-    fields = [
-        *(found[name] for name in (*_SHARED, "track_ids")),
-        *(found["extras"][key] for key in sorted(found["extras"])),
-    ]
-    return [field.cpu().numpy() for field in fields]
-
-
-def _unpack(arrays: list[NDArray[Any]], like: Detections, *, backward: bool) -> FrameObjects:
-    *fields, track_ids = arrays[: len(_SHARED) + 1]
-    nobody = np.full_like(track_ids, NOBODY)
-    return FrameObjects(
-        **dict(zip(_SHARED, fields, strict=True)),
-        forward_ids=nobody if backward else track_ids,
-        backward_ids=track_ids if backward else nobody,
-        extras=dict(zip(sorted(like.extras), arrays[len(_SHARED) + 1 :], strict=True)),
-    )
-
-
-def _pad(
-    objects: FrameObjects, track_ids: NDArray[np.int64], *, like: Detections, score_threshold: float
-) -> Detections:
-    def pad(values: NDArray[Any], template: Tensor, empty: int = 0) -> Tensor:
-        padded = torch.full_like(template, empty)
-        padded[0, : len(values)] = torch.from_numpy(np.ascontiguousarray(values)).to(template)
-        return padded
-
-    return Detections(
-        **{name: pad(getattr(objects, name), getattr(like, name)) for name in _SHARED},
-        valid=pad(np.ones(len(track_ids), np.bool_), like.valid),
-        track_ids=pad(track_ids, like.track_ids, NOBODY),
-        carried=pad(objects.network_scores < score_threshold, like.carried),
-        extras={name: pad(values, like.extras[name]) for name, values in objects.extras.items()},
-    )

@@ -530,7 +530,7 @@ def test_every_option_is_explained():
     ]
     for parameter in parameters:
         assert f"--{parameter.replace('_', '-')}" in output
-    assert len(parameters) == 23
+    assert len(parameters) == 24
 
 
 def test_the_version():

@@ -255,9 +255,8 @@ def test_stored_maps_keep_what_the_memory_reads():
     offset, size = torch.rand(2, 1, 2, 12, 16) * 9
     with FrameStore() as store:
         maps = StoredMaps(store)
-        maps.append(fit(np.zeros((50, 70, 3), np.uint8), longer_side=64), HeadMaps(heatmap, offset, size), np.eye(2, 3))
-        kept = maps[0]
-        picture = maps.frame(0).picture
+        maps.append(fit(np.zeros((50, 70, 3), np.uint8), longer_side=64), HeadMaps(heatmap, offset, size))
+        picture, kept = maps.frame(0)
     expected = torch.where(heatmap < LOWEST, 0, heatmap)
     torch.testing.assert_close(kept.heatmap, expected, atol=1e-3, rtol=1e-3)
     assert (kept.heatmap > 0).sum() == 2
@@ -274,7 +273,7 @@ def test_stored_maps_keep_what_the_memory_reads():
 def test_stored_points_have_no_size():
     with FrameStore() as store:
         maps = StoredMaps(store)
-        maps.append(fit(np.zeros((8, 8, 3), np.uint8)), HeadMaps(torch.rand(1, 1, 2, 2)), np.eye(2, 3))
+        maps.append(fit(np.zeros((8, 8, 3), np.uint8)), HeadMaps(torch.rand(1, 1, 2, 2)))
         assert (maps[0].offset, maps[0].size, len(maps)) == (None, None, 1)
 
 

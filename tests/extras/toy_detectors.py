@@ -31,6 +31,12 @@ def spots(frames):
     return HeadMaps(heatmap, None, size)
 
 
+def red(frames):
+    """An object is as sure as it is red: grey is background, however bright."""
+    redness = (frames[:, :1] - frames[:, 1:2]).clamp(min=0)
+    return spots(redness.expand(-1, 3, -1, -1))
+
+
 def two_classes(frames):
     maps = spots(frames)
     return maps._replace(heatmap=torch.cat([0 * maps.heatmap, maps.heatmap], dim=1))

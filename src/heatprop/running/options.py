@@ -151,6 +151,14 @@ CarryOption = Annotated[
 SceneCutsOption = Annotated[
     bool, _of_memory("--scene-cuts/--no-scene-cuts", help="Forget everything where a new scene starts.")
 ]
+CameraMotionOption = Annotated[
+    bool,
+    _of_memory(
+        "--camera-motion",
+        help="Move the memory with the camera: for handheld, panning and driving cameras. A camera that stands still "
+        "is left alone.",
+    ),
+]
 TwoPass = Annotated[
     bool,
     _of_memory(

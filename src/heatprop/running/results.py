@@ -14,7 +14,7 @@ from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
 from heatprop.running.picture import Picture, fit
 from heatprop.structures import Detections, HeadMaps, Tracklets
-from heatprop.video import Frame
+from heatprop.video import CameraMotion, Frame, cell_motion
 
 Cuts = Callable[[NDArray[np.uint8]], bool]
 
@@ -90,6 +90,7 @@ class FrameDetector:
         longer_side: Longer side of the picture that the detector sees, in pixels; ``None`` keeps the video's.
         compare: Whether to detect without memory as well.
         keep_maps: Whether the results hold the detector's maps.
+        camera: Tells how the camera moved, so that the memory moves with it; ``None`` for a camera that stands still.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class FrameDetector:
         longer_side: int | None = None,
         compare: bool = False,
         keep_maps: bool = False,
+        camera: CameraMotion | None = None,
     ) -> None:
         self._detector = detector
         self._propagator = propagator
@@ -108,6 +110,7 @@ class FrameDetector:
         self._longer_side = longer_side
         self._memoryless = _without_memory(propagator) if compare else None
         self._keep_maps = keep_maps
+        self._camera = camera
         self._first_id = 0  # of the scene
 
     def results(self, frames: Iterable[Frame], *, cuts: Cuts | None = None) -> Iterator[FrameResult]:
@@ -123,10 +126,16 @@ class FrameDetector:
         Raises:
             DetectorError: If the detector fails, or its maps do not fit the picture.
         """
-        self._propagator.reset()
-        self._first_id = 0
+        self.reset()
         for frame in frames:
             yield self._result(frame, cut=cuts is not None and cuts(frame.image))
+
+    def reset(self) -> None:
+        """Forget the last video."""
+        self._propagator.reset()
+        self._first_id = 0
+        if self._camera is not None:
+            self._camera.reset()
 
     @property
     def propagator(self) -> HeatmapPropagator:
@@ -152,6 +161,24 @@ class FrameDetector:
             check_maps(maps)
         return picture, maps
 
+    def shift_of(self, frame: Frame, picture: Picture, *, cut: bool) -> torch.Tensor | None:
+        """Tell how the picture moved since the last frame that was asked for.
+
+        Args:
+            frame: The frame.
+            picture: What the detector sees of it.
+            cut: Whether a new scene starts with it.
+
+        Returns:
+            For the ``shift`` of the propagator, shape ``(1, 2, 3)``, in cells; ``None`` without a camera to watch.
+        """
+        if self._camera is None:
+            return None
+        if cut:
+            self._camera.reset()
+        motion = self._camera(frame.image)
+        return cell_motion(motion, scale=picture.scale, stride=self._propagator.stride)
+
     @torch.inference_mode()
     def describe(
         self,
@@ -172,7 +199,7 @@ class FrameDetector:
             maps: The detector's maps.
             detections: What the memory makes of them, ``(1, K)``.
             cut: Whether a new scene starts with it.
-            memory: The tracklets of the frame before, if known: saved maps keep what they reach.
+            memory: The tracklets that the memory expected in it, if known: saved maps keep what they reach.
             first_id: Number of the scene's first object in the video.
 
         Returns:
@@ -184,7 +211,7 @@ class FrameDetector:
             without = self._found(picture, output.detections, first_id=0)
         network = None
         if self._keep_maps:
-            reached = _reached(memory, maps.heatmap, self._propagator.radius)
+            reached = _reached(memory, maps.heatmap, self._propagator)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
         found = self._found(picture, detections, first_id=first_id)
         return FrameResult(frame, found, without, cut, maps.size is None, maps.heatmap.shape[1], network)
@@ -192,13 +219,17 @@ class FrameDetector:
     @torch.inference_mode()
     def _result(self, frame: Frame, *, cut: bool) -> FrameResult:
         picture, maps = self.maps_of(frame)
+        shift = self.shift_of(frame, picture, cut=cut)
         memory = self._propagator.state
         if cut and memory is not None:
             self._first_id += int(memory.next_id[0])
         with _named(self._detector.name):
             reset = torch.tensor([cut], device=maps.heatmap.device)
-            detections = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset).detections
-        return self.describe(frame, picture, maps, detections, cut=cut, memory=memory, first_id=self._first_id)
+            shift = None if shift is None else shift.to(maps.heatmap.device)
+            output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset, shift=shift)
+        return self.describe(
+            frame, picture, maps, output.detections, cut=cut, memory=output.prior, first_id=self._first_id
+        )
 
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()
@@ -225,8 +256,9 @@ def _named(detector: str) -> Iterator[None]:
         raise DetectorError(f"{detector}: {error}") from error
 
 
-def _reached(memory: Tracklets | None, heatmap: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mark the cells that the memory of the frame before propagates to; elsewhere the network alone finds something."""
+def _reached(memory: Tracklets | None, heatmap: torch.Tensor, propagator: HeatmapPropagator) -> torch.Tensor:
+    """Mark the cells that the memory propagates to; elsewhere the network alone finds something."""
+    radius = propagator.max_radius if propagator.radius_per_size else propagator.radius
     cells = torch.zeros_like(heatmap[:, :1], dtype=torch.float32)  # (1, 1, H, W)
     if memory is not None:
         valid = memory.valid[0]

@@ -1,7 +1,8 @@
 """The detector's maps of a video on a disk, until both directions of time have read them."""
 
+from array import array
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,20 +15,6 @@ from heatprop.running.picture import Picture
 from heatprop.structures import HeadMaps
 
 _NONE = np.zeros((0, 0), np.float16)
-
-
-class StoredFrame(NamedTuple):
-    """What is kept of a frame.
-
-    Attributes:
-        picture: What the detector saw, without its pixels.
-        maps: Its maps, on the processor.
-        motion: Motion of the camera since the frame before, shape ``(2, 3)``, in pixels of the frame.
-    """
-
-    picture: Picture
-    maps: HeadMaps
-    motion: NDArray[np.float64]
 
 
 class StoredMaps(Sequence[HeadMaps]):
@@ -47,9 +34,9 @@ class StoredMaps(Sequence[HeadMaps]):
         return len(self._store)
 
     def __getitem__(self, number: Any) -> Any:
-        return self.frame(number).maps
+        return self.frame(number)[1]
 
-    def append(self, picture: Picture, maps: HeadMaps, motion: NDArray[np.float64]) -> None:
+    def append(self, picture: Picture, maps: HeadMaps) -> None:
         """Keep the maps of the next frame, ``(1, C, H, W)`` and ``(1, 2, H, W)``; extras are dropped."""
         heatmap = maps.heatmap.float().cpu().numpy()
         place = np.flatnonzero(near_evidence(heatmap))
@@ -61,13 +48,12 @@ class StoredMaps(Sequence[HeadMaps]):
                 _at(maps.offset, place),
                 _at(maps.size, place),
                 geometry,
-                motion,
             ]
         )
 
-    def frame(self, number: int) -> StoredFrame:
-        """Read a frame, from 0."""
-        heatmap, place, offset, size, geometry, motion = self._store[number]
+    def frame(self, number: int) -> tuple[Picture, HeadMaps]:
+        """Read what the detector saw of a frame, from 0, without its pixels, and its maps, on the processor."""
+        heatmap, place, offset, size, geometry = self._store[number]
         height, width, across, down = geometry.tolist()
         picture = Picture(torch.empty(0), round(height), round(width), (across, down))
         shape = heatmap.shape[2:]
@@ -76,7 +62,24 @@ class StoredMaps(Sequence[HeadMaps]):
             _dense(offset, place, shape, elsewhere=0.5),
             _dense(size, place, shape, elsewhere=0.0),
         )
-        return StoredFrame(picture, maps, motion)
+        return picture, maps
+
+
+class StoredShifts(Sequence[Tensor]):
+    """Motions of the picture, 48 bytes a frame, each as ``(1, 2, 3)``."""
+
+    def __init__(self) -> None:
+        self._numbers = array("d")
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 6
+
+    def __getitem__(self, number: Any) -> Any:
+        return torch.tensor(self._numbers[6 * number : 6 * number + 6], dtype=torch.float64).view(1, 2, 3)
+
+    def append(self, shift: Tensor) -> None:
+        """Keep the motion to the next frame."""
+        self._numbers.extend(shift.flatten().tolist())
 
 
 def _at(field: Tensor | None, place: NDArray[Any]) -> NDArray[np.float16]:

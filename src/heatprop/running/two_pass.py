@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar
-
-import numpy as np
+from typing import Protocol, TypedDict, TypeVar
 
 from heatprop.frame_store import FrameStore
 from heatprop.running.detectors import DetectorError
 from heatprop.running.results import Cuts, FrameDetector, FrameResult
-from heatprop.running.stored_maps import StoredMaps
+from heatprop.running.stored_maps import StoredMaps, StoredShifts
 from heatprop.two_pass_frames import Combine
 from heatprop.two_passes import backward_pass, check_video_shape, merged_pass
 from heatprop.video import Frame, VideoError, VideoReader
 
 T = TypeVar("T")
+
+
+class _Rules(TypedDict):
+    cuts: set[int]
+    shifts: StoredShifts | None
 
 
 class Watch(Protocol):
@@ -66,23 +69,31 @@ class TwoPassDetector:
             VideoError: If the file is damaged, after what decodes of it; or if it changed meanwhile.
         """
         with FrameStore(self._folder) as kept, FrameStore(self._folder) as found:
-            maps, starts = StoredMaps(kept), set[int]()
-            self._detect(watch(video, "detecting", video.frame_count), maps, starts, cuts)
+            maps, shifts, starts = StoredMaps(kept), StoredShifts(), set[int]()
+            self._detect(watch(video, "detecting", video.frame_count), maps, shifts, starts, cuts)
+            rules: _Rules = {"cuts": starts, "shifts": shifts if len(shifts) else None}
             propagator = self._detector.propagator
-            for _ in watch(backward_pass(maps, propagator, found, cuts=starts), "looking back", len(maps)):
+            for _ in watch(backward_pass(maps, propagator, found, **rules), "looking back", len(maps)):
                 pass
-            merged = merged_pass(maps, propagator, found, cuts=starts, combine=self._combine)
+            merged = merged_pass(maps, propagator, found, combine=self._combine, **rules)
             with VideoReader(video.path) as again:
                 for number, frame in enumerate(again):
                     if number == len(maps):
                         raise _changed(video, len(maps))
-                    stored = maps.frame(number)
-                    cut = number in starts
-                    yield self._detector.describe(frame, stored.picture, stored.maps, next(merged), cut=cut)
+                    picture, one = maps.frame(number)
+                    yield self._detector.describe(frame, picture, one, next(merged), cut=number in starts)
             if next(merged, None) is not None:
                 raise _changed(video, len(maps))
 
-    def _detect(self, frames: Iterable[Frame], maps: StoredMaps, starts: set[int], cuts: Cuts | None) -> None:
+    def _detect(
+        self,
+        frames: Iterable[Frame],
+        maps: StoredMaps,
+        shifts: StoredShifts,
+        starts: set[int],
+        cuts: Cuts | None,
+    ) -> None:
+        self._detector.reset()
         shape: tuple[int, ...] | None = None
         try:
             for frame in frames:
@@ -95,7 +106,10 @@ class TwoPassDetector:
                     raise _at(DetectorError(str(error)), frame) from error
                 except DetectorError as error:
                     raise _at(error, frame) from error.__cause__
-                maps.append(picture, one, np.eye(2, 3))
+                maps.append(picture, one)
+                shift = self._detector.shift_of(frame, picture, cut=frame.index in starts)
+                if shift is not None:
+                    shifts.append(shift)
         except VideoError:
             pass  # damaged: what decodes is kept, and the second reading tells of it
 

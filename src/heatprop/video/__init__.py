@@ -9,9 +9,9 @@
 ...                 out.write(frame.image * 0, time=frame.time)
 """
 
-from heatprop.video.camera_motion import CameraMotion, cell_motion, inverse_motion
+from heatprop.video.camera_motion import CameraMotion, cell_motion
 from heatprop.video.decoding import VideoError
 from heatprop.video.reader import Frame, VideoReader
 from heatprop.video.writer import VideoWriter
 
-__all__ = ["CameraMotion", "Frame", "VideoError", "VideoReader", "VideoWriter", "cell_motion", "inverse_motion"]
+__all__ = ["CameraMotion", "Frame", "VideoError", "VideoReader", "VideoWriter", "cell_motion"]

@@ -161,19 +161,6 @@ def cell_motion(
     return torch.from_numpy(_in_coordinates(motion, factor, corner / stride))[None]
 
 
-def inverse_motion(motion: Tensor) -> Tensor:
-    """Turn motions from one frame to the next into those back, for a memory that looks backward.
-
-    Args:
-        motion: Shape ``(B, 2, 3)``, in any unit.
-
-    Returns:
-        The same shape and unit.
-    """
-    turn = torch.linalg.inv(motion[..., :2])
-    return torch.cat([turn, -turn @ motion[..., 2:]], dim=-1)
-
-
 def _in_coordinates(motion: Motion, factor: NDArray[np.float64], corner: NDArray[np.float64]) -> Motion:
     """The same motion where positions are called ``factor * position + corner``."""
     turn = motion[:, :2] * factor[:, None] / factor[None]
