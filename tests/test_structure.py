@@ -19,8 +19,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # circles.
 LAYERS = [
     {"structures"},
-    {"equations", "peaks", "boxes", "checks", "tracklets"},
-    {"propagation", "output", "association"},
+    {"equations", "peaks", "boxes", "checks", "tracklets", "motion", "presets"},
+    {"memory", "propagation", "output", "candidates", "association", "coasting"},
     {"propagator"},
     {"adapters"},
     {"detector"},
@@ -181,9 +181,11 @@ def test_public_functions_document_every_parameter(name):
         assert f"    {parameter}: " in member.__doc__, f"{name} does not say what {parameter} is"
 
 
-@pytest.mark.parametrize("method", ["forward", "forward_chunk", "step", "reset", "initial_state", "state"])
+@pytest.mark.parametrize(
+    "method", ["forward", "forward_chunk", "step", "coast", "steady", "reset", "initial_state", "state"]
+)
 def test_public_methods_of_the_propagator_are_documented(method):
-    member = vars(heatprop.HeatmapPropagator)[method]
+    member = inspect.getattr_static(heatprop.HeatmapPropagator, method)
     assert inspect.getdoc(member)
 
 
@@ -199,7 +201,7 @@ def test_knobs_of_functions_are_keywords_with_a_default(name):
 def test_the_propagators_options_are_those_of_the_design():
     parameters = inspect.signature(heatprop.HeatmapPropagator).parameters.values()
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
-    assert {parameter.name: parameter.default for parameter in parameters} == {
+    assert {parameter.name: parameter.default for parameter in parameters} == {  # the paper's, then those that are not
         "radius": 2,
         "alpha": 0.98,
         "beta": 2.0,
@@ -209,14 +211,23 @@ def test_the_propagators_options_are_those_of_the_design():
         "peak_kernel": None,
         "stride": 4,
         "carry": "balanced",
+        "average": "arithmetic",
+        "claim_once": False,
+        "max_length": None,
+        "evidence": False,
+        "max_unseen": None,
+        "border": 0.0,
+        "velocity": False,
+        "radius_per_size": 0.0,
+        "max_radius": 4,
     }
 
 
 @pytest.mark.parametrize("method", ["forward", "forward_chunk"])
 def test_forward_takes_maps_by_place_and_the_rest_by_keyword(method):
     parameters = inspect.signature(getattr(heatprop.HeatmapPropagator, method)).parameters
-    assert list(parameters) == ["self", "heatmap", "offset", "size", "extras", "reset"]
-    assert [parameters[name].kind.name for name in ("extras", "reset")] == ["KEYWORD_ONLY"] * 2
+    assert list(parameters) == ["self", "heatmap", "offset", "size", "extras", "reset", "shift"]
+    assert [parameters[name].kind.name for name in ("extras", "reset", "shift")] == ["KEYWORD_ONLY"] * 3
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +42,38 @@ def check_count(name: str, value: int, *, low: int) -> None:
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}")
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Require options of `heatprop.HeatmapPropagator` in their ranges.
+
+    Raises:
+        TypeError: If one has the wrong type.
+        ValueError: If one is out of its range.
+    """
+    for name, low in (("radius", 0), ("top_k", 1), ("max_radius", 0)):
+        check_count(name, options[name], low=low)
+    for name, low in (("max_length", 1), ("max_unseen", 0), ("peak_kernel", 1)):
+        if options[name] is not None:
+            check_count(name, options[name], low=low)
+    for name in ("alpha", "score_threshold", "nms_threshold", "border"):
+        check_number(name, options[name], low=0, high=1)
+    for name in ("beta", "stride", "radius_per_size"):
+        check_number(name, options[name], low=0)
+    for name in ("claim_once", "evidence", "velocity"):
+        if not isinstance(options[name], bool):
+            raise TypeError(f"{name} must be True or False, got {options[name]!r}")
+    for name, choices in (("carry", ("balanced", "network")), ("average", ("arithmetic", "geometric"))):
+        if options[name] not in choices:
+            raise ValueError(f'{name} must be "{choices[0]}" or "{choices[1]}", got {options[name]!r}')
+    if options["stride"] in (0, math.inf):
+        raise ValueError(f"stride must be a finite number above 0, got {options['stride']}")
+    if options["radius_per_size"] == math.inf:
+        raise ValueError("radius_per_size must be finite, got inf; max_radius limits the radius")
+    if options["peak_kernel"] is not None and options["peak_kernel"] % 2 == 0:
+        raise ValueError(f"peak_kernel must be odd, so that a cell is in its middle, got {options['peak_kernel']}")
+    if options["radius_per_size"] and options["max_radius"] < options["radius"]:
+        raise ValueError(f"max_radius must be at least radius {options['radius']}, got {options['max_radius']}")
 
 
 def check_maps(maps: HeadMaps) -> None:
@@ -120,6 +153,24 @@ def check_reset(reset: Tensor | None, shape: tuple[int, ...], device: torch.devi
         raise ValueError(f"reset must have shape {tuple(shape)}, one flag per {per}, got {tuple(reset.shape)}")
     if reset.device != device:
         raise ValueError(f"reset is on {reset.device}, heatmap on {device}; move them to one device")
+
+
+def check_shift(shift: Tensor | None, heatmap: Tensor, *, device: torch.device | None = None) -> None:
+    """Require a motion of the picture that goes with the heatmap.
+
+    Raises:
+        TypeError: If it is no floating tensor.
+        ValueError: If shape or device do not fit.
+    """
+    if shift is None:
+        return
+    _check_tensor("shift", shift, floating=True)
+    B, _, H, W = heatmap.shape
+    if tuple(shift.shape) not in ((B, 2), (B, 2, 3), (B, 2, H, W)):
+        wanted = f"(B, 2) = {(B, 2)}, (B, 2, 3) = {(B, 2, 3)} or (B, 2, H, W) = {(B, 2, H, W)}"
+        raise ValueError(f"shift must have shape {wanted}, in cells, got {tuple(shift.shape)}")
+    if shift.device != (device or heatmap.device):
+        raise ValueError(f"shift is on {shift.device}, heatmap on {device or heatmap.device}; move them to one device")
 
 
 def _check_tensor(name: str, value: object, *, floating: bool) -> None:

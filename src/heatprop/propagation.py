@@ -3,7 +3,7 @@
 `heatprop.equations` writes the same on dense maps.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,6 +11,10 @@ from torch import Tensor
 from heatprop.equations import length_weight
 from heatprop.peaks import find_peaks
 from heatprop.structures import Tracklets
+
+Average: TypeAlias = Literal["arithmetic", "geometric"]
+NOISE = 0.03
+"""Scores below it say nothing to the geometric average: a network's heatmap is never quite 0."""
 
 
 class Squares(NamedTuple):
@@ -49,7 +53,18 @@ class Inheritance(NamedTuple):
     weight: Tensor
 
 
-def cast_squares(tracklets: Tracklets, shape: tuple[int, ...], *, radius: int, alpha: float, beta: float) -> Squares:
+def cast_squares(
+    tracklets: Tracklets,
+    shape: tuple[int, ...],
+    *,
+    radius: int,
+    alpha: float,
+    beta: float,
+    max_length: int | None = None,
+    radius_per_size: float = 0.0,
+    max_radius: int = 0,
+    leaving: Tensor | None = None,
+) -> Squares:
     """List the cells of each tracklet's square, rank the tracklets (Eq. 2) and weigh them (Eqs. 5 and 6).
 
     Squares are clipped at the border. A tracklet that is not valid or whose score is 0 casts none.
@@ -60,6 +75,10 @@ def cast_squares(tracklets: Tracklets, shape: tuple[int, ...], *, radius: int, a
         radius: $P$, at least 0, in cells.
         alpha: Share of the average, in [0, 1].
         beta: Trust in long tracklets, 0 to infinity.
+        max_length: Largest length that counts, in frames; ``None`` for no limit.
+        radius_per_size: Radius as a share of the box's shorter side, at least ``radius``; 0 leaves it at ``radius``.
+        max_radius: Largest such radius, in cells.
+        leaving: Tracklets that pass on their identity, but no score, shape ``(B, K)``, ``bool``.
 
     Returns:
         The squares.
@@ -71,15 +90,22 @@ def cast_squares(tracklets: Tracklets, shape: tuple[int, ...], *, radius: int, a
     place = torch.arange(K, device=order.device).expand(B, K)
     rank = torch.empty_like(order).scatter_(1, order, place)
     rank = torch.where(casts, rank, K).to(torch.int32)
-    reach = torch.arange(-radius, radius + 1, device=order.device)
+    widest = max(radius, max_radius) if radius_per_size else radius
+    reach = torch.arange(-widest, widest + 1, device=order.device)
+    if radius_per_size:
+        own = (radius_per_size * tracklets.size.amin(2)).round().clamp(radius, widest).long().unsqueeze(2)
+        reach = torch.minimum(torch.maximum(reach, -own), own)  # (B, K, 2P + 1)
     x = (tracklets.x.unsqueeze(2) + reach).clamp_(0, W - 1)  # (B, K, 2P + 1); a cell twice is harmless
     y = (tracklets.y.unsqueeze(2) + reach).clamp_(0, H - 1)
     row = tracklets.label.unsqueeze(2) * H + y
     cells = (row.unsqueeze(3) * W + x.unsqueeze(2)).flatten(1)  # (B, M)
-    ranks = rank.unsqueeze(2).expand(B, K, len(reach) ** 2).reshape(cells.shape)
+    ranks = rank.unsqueeze(2).expand(B, K, (2 * widest + 1) ** 2).reshape(cells.shape)
     rank_map = ranks.new_full((B, C * H * W), K).scatter_reduce_(1, cells, ranks, "amin")
     centers = (tracklets.label * H + tracklets.y) * W + tracklets.x
-    weight = alpha * length_weight(tracklets.length, beta=beta, dtype=tracklets.score.dtype)
+    length = tracklets.length if max_length is None else tracklets.length.clamp(max=max_length)
+    weight = alpha * length_weight(length, beta=beta, dtype=tracklets.score.dtype)
+    if leaving is not None:
+        weight = torch.where(leaving, 0, weight)
     return Squares(cells, centers, order, rank_map, weight)
 
 
@@ -102,18 +128,37 @@ def inherit(tracklets: Tracklets, squares: Squares, cells: Tensor) -> Inheritanc
     return Inheritance(found, owner, tracklets.score.gather(1, owner), weight)
 
 
-def balance_scores(network: Tensor, inherited: Inheritance) -> Tensor:
-    """Balance some scores of the network, ``(B, N)``, with what their cells inherit (Eqs. 5 and 6)."""
-    return network + inherited.weight * (inherited.score - network)
+def balance_scores(network: Tensor, inherited: Inheritance, *, average: Average = "arithmetic") -> Tensor:
+    r"""Balance some scores of the network with what their cells inherit (Eqs. 5 and 6).
+
+    The geometric average is the same on logarithms: $\tilde Y = \hat Y^{1 - \alpha w} h^{\alpha w}$, with scores
+    below `NOISE` counted as that. Past and present must agree for a high score, so that an object which the network
+    no longer sees fades within a few frames; cells of pure noise are equal, and the object stays where it was.
+
+    Args:
+        network: The network's scores, shape ``(B, N)``, in [0, 1].
+        inherited: What their cells inherit.
+        average: ``"arithmetic"`` (the paper) or ``"geometric"``.
+
+    Returns:
+        Balanced scores, shape ``(B, N)``.
+    """
+    if average == "arithmetic":
+        return network + inherited.weight * (inherited.score - network)
+    now, past = network.clamp(min=NOISE).log(), inherited.score.clamp(min=NOISE).log()
+    return torch.where(inherited.weight > 0, torch.exp(now + inherited.weight * (past - now)), network)
 
 
-def balance_heatmap(heatmap: Tensor, squares: Squares, inherited: Inheritance) -> Tensor:
+def balance_heatmap(
+    heatmap: Tensor, squares: Squares, inherited: Inheritance, *, average: Average = "arithmetic"
+) -> Tensor:
     """Balance the cells of the squares (Eqs. 5 and 6) and keep every other cell bit for bit.
 
     Args:
         heatmap: The network's scores, shape ``(B, C, H, W)``, in [0, 1]; where not finite they count as 0.
         squares: The squares of the tracklets.
         inherited: What the cells of the squares inherit.
+        average: How the past is blended in, `balance_scores`.
 
     Returns:
         Balanced scores, shape of ``heatmap``, finite, in ``float32`` at least: rounded to half precision, the
@@ -122,7 +167,8 @@ def balance_heatmap(heatmap: Tensor, squares: Squares, inherited: Inheritance) -
     wide = heatmap.contiguous().to(inherited.score.dtype)
     balanced = torch.nan_to_num(wide, nan=0.0, posinf=0.0, neginf=0.0)
     network = wide.flatten(1).gather(1, squares.cells)
-    values = balance_scores(torch.nan_to_num(network, nan=0.0, posinf=0.0, neginf=0.0), inherited)
+    network = torch.nan_to_num(network, nan=0.0, posinf=0.0, neginf=0.0)
+    values = balance_scores(network, inherited, average=average)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
     flat = balanced.view(heatmap.shape[0], -1)  # (B, C * H * W)

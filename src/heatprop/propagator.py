@@ -1,22 +1,25 @@
-"""HeatmapPropagator: the options and the state; the mathematics is in the modules below it."""
+"""HeatmapPropagator: the options and the way of a frame; the mathematics is in the modules below it."""
 
 import inspect
-import math
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from heatprop.association import detect
-from heatprop.checks import check_chunk, check_count, check_maps, check_number, check_reset
+from heatprop.candidates import claim_cells, read_candidates
+from heatprop.checks import check_chunk, check_count, check_maps, check_options, check_reset, check_shift
+from heatprop.coasting import coast
+from heatprop.memory import TrackletMemory
+from heatprop.motion import predict
 from heatprop.output import PropagatorOutput, stack_outputs
-from heatprop.propagation import balance_heatmap, cast_squares, find_tracked_peaks, inherit
-from heatprop.structures import HeadMaps, Tracklets
-from heatprop.tracklets import continue_with, empty_tracklets, forget, stream_mask
+from heatprop.presets import STEADY
+from heatprop.propagation import Average, balance_heatmap, cast_squares, find_tracked_peaks, inherit
+from heatprop.structures import Detections, HeadMaps, Tracklets
+from heatprop.tracklets import continue_with, forget
 
 
-class HeatmapPropagator(nn.Module):
+class HeatmapPropagator(TrackletMemory):
     r"""Give a per-frame heatmap detector a memory of one frame (Xu, Hrustic, Vivet, ECCV 2020).
 
     Each call takes the maps of the next frame of B independent streams, blends the detections of the last
@@ -33,8 +36,22 @@ class HeatmapPropagator(nn.Module):
         stride: $R$, pixels of the network input per cell.
         carry: Score that is carried on: the ``"balanced"`` one (the paper's worked numbers), or the
             ``"network"``'s own (Eq. 11).
+        average: Eqs. 5 and 6 on the scores, ``"arithmetic"`` (the paper), or on their logarithms, ``"geometric"``:
+            what the network no longer sees fades within a few frames.
+        claim_once: Let a tracklet pass to one detection only, the highest balanced score; other peaks in its square
+            fall back to the network's score and are new.
+        max_length: Largest tracklet length that counts in the weight, in frames; ``None`` for no limit.
+        evidence: Shrink the length in frames in which the network's own score is below the threshold.
+        max_unseen: Frames in a row that an object is carried without the network seeing it; ``None`` for no limit.
+        border: Remember no score of an object that leaves: one that moves out of the map until less than this share
+            of its box, in [0, 1], is inside. It takes a ``shift`` or ``velocity``.
+        velocity: Let each tracklet go on with its measured velocity.
+        radius_per_size: Let the radius grow with the object: a share of its box's shorter side, rounded, at
+            least ``radius``; 0 for one radius for all.
+        max_radius: Largest such radius, in cells.
 
-    The interpolation baseline of Sec. 5.1 is ``radius=0, alpha=0.5, beta=math.inf``.
+    The options from ``average`` on are not the paper's, and off by default; `steady` turns on those that keep
+    what they promise. The interpolation baseline of Sec. 5.1 is ``radius=0, alpha=0.5, beta=math.inf``.
 
     The state is at most K tracklets per stream. It moves with ``.to()``, is copied and pickled with the
     module, and never enters ``state_dict()``.
@@ -70,35 +87,59 @@ class HeatmapPropagator(nn.Module):
         peak_kernel: int | None = None,
         stride: float = 4,
         carry: Literal["balanced", "network"] = "balanced",
+        average: Average = "arithmetic",
+        claim_once: bool = False,
+        max_length: int | None = None,
+        evidence: bool = False,
+        max_unseen: int | None = None,
+        border: float = 0.0,
+        velocity: bool = False,
+        radius_per_size: float = 0.0,
+        max_radius: int = 4,
     ) -> None:
-        super().__init__()
-        check_count("radius", radius, low=0)
-        check_count("top_k", top_k, low=1)
-        check_number("alpha", alpha, low=0, high=1)
-        check_number("beta", beta, low=0)
-        check_number("score_threshold", score_threshold, low=0, high=1)
-        check_number("nms_threshold", nms_threshold, low=0, high=1)
-        check_number("stride", stride, low=0)
-        if stride == 0 or stride == math.inf:
-            raise ValueError(f"stride must be a finite number above 0, got {stride}")
-        if peak_kernel is not None:
-            check_count("peak_kernel", peak_kernel, low=1)
-            if peak_kernel % 2 == 0:
-                raise ValueError(f"peak_kernel must be odd, so that a cell is in its middle, got {peak_kernel}")
-        if carry not in ("balanced", "network"):
-            raise ValueError(f'carry must be "balanced" or "network", got {carry!r}')
+        super().__init__(top_k)
         self.radius = radius
         self.alpha = alpha
         self.beta = beta
-        self.top_k = top_k
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.peak_kernel = peak_kernel
         self.stride = stride
         self.carry = carry
-        self._shape: tuple[int, ...] | None = None  # of the last heatmap
-        for name in Tracklets._fields:
-            self.register_buffer(f"_{name}", None, persistent=False)
+        self.average: Average = average
+        self.claim_once = claim_once
+        self.max_length = max_length
+        self.evidence = evidence
+        self.max_unseen = max_unseen
+        self.border = border
+        self.velocity = velocity
+        self.radius_per_size = radius_per_size
+        self.max_radius = max_radius
+        check_options(self._options())
+
+    @classmethod
+    def steady(cls, **overrides: Any) -> Self:
+        """Make a propagator that is meant for watching: no flicker, few ghosts, crowds stay apart.
+
+        Not the paper's method any more; docs/steady.md explains each option, docs/research.md says what was measured.
+
+        Args:
+            overrides: Any option of the constructor, to change the preset.
+
+        Returns:
+            The propagator.
+
+        Raises:
+            TypeError: If there is no such option, or it has the wrong type.
+            ValueError: If an option is out of its range.
+
+        Examples:
+            >>> from heatprop import HeatmapPropagator
+            >>> propagator = HeatmapPropagator.steady(stride=8)
+            >>> propagator.average, propagator.nms_threshold, propagator.stride
+            ('geometric', 0.6, 8)
+        """
+        return cls(**(STEADY | overrides))
 
     def forward(
         self,
@@ -108,6 +149,7 @@ class HeatmapPropagator(nn.Module):
         *,
         extras: Mapping[str, Tensor] | None = None,
         reset: Tensor | None = None,
+        shift: Tensor | None = None,
     ) -> PropagatorOutput:
         """Propagate the next frame of each stream and remember its detections.
 
@@ -119,6 +161,9 @@ class HeatmapPropagator(nn.Module):
                 Call `reset` before you change from points to boxes.
             extras: Maps ``{name: (B, D, H, W)}`` to read at the peaks.
             reset: Streams that start anew with this frame, shape ``(B,)``, ``bool``.
+            shift: How the picture moved since the last frame, in cells: a translation ``(dx, dy)``, shape ``(B, 2)``,
+                an affine map of ``(x, y, 1)``, shape ``(B, 2, 3)``, or a flow, shape ``(B, 2, H, W)``. Squares move
+                with it; what is not finite moves nothing.
 
         Returns:
             The balanced heatmap and the detections.
@@ -130,13 +175,14 @@ class HeatmapPropagator(nn.Module):
         maps = HeadMaps(heatmap, offset, size, extras)
         check_maps(maps)
         check_reset(reset, heatmap.shape[:1], heatmap.device)
+        check_shift(shift, heatmap)
         shape = tuple(heatmap.shape)
         if self._shape not in (None, shape):
             raise ValueError(
                 f"heatmap changed shape between frames, from {self._shape} to {shape}. "
                 "A new video probably started: call reset() before it."
             )
-        state, output = self._propagate(self.state, maps, reset)
+        state, output = self._propagate(self.state, maps, reset, shift)
         self._remember(state)
         self._shape = shape
         return output
@@ -149,6 +195,7 @@ class HeatmapPropagator(nn.Module):
         *,
         extras: Mapping[str, Tensor] | None = None,
         reset: Tensor | None = None,
+        shift: Tensor | None = None,
     ) -> PropagatorOutput:
         """Propagate T frames of each stream, as T calls of `forward` would.
 
@@ -158,6 +205,7 @@ class HeatmapPropagator(nn.Module):
             size: Shape ``(B, T, 2, H, W)``, or ``None``.
             extras: Maps ``{name: (B, T, D, H, W)}``.
             reset: Frames at which a stream starts anew, shape ``(B, T)``, ``bool``.
+            shift: Shape ``(B, T, 2)``, ``(B, T, 2, 3)`` or ``(B, T, 2, H, W)``, each from the frame before.
 
         Returns:
             The outputs of the frames, stacked to ``(B, T, ...)``.
@@ -171,8 +219,10 @@ class HeatmapPropagator(nn.Module):
         outputs = []
         for t in range(heatmap.shape[1]):
             extras_t = {name: field[:, t] for name, field in (extras or {}).items()}
-            offset_t, size_t, reset_t = (None if field is None else field[:, t] for field in (offset, size, reset))
-            outputs.append(self.forward(heatmap[:, t], offset_t, size_t, extras=extras_t, reset=reset_t))
+            offset_t, size_t, reset_t, shift_t = (
+                None if field is None else field[:, t] for field in (offset, size, reset, shift)
+            )
+            outputs.append(self.forward(heatmap[:, t], offset_t, size_t, extras=extras_t, reset=reset_t, shift=shift_t))
         return stack_outputs(outputs, heatmap, size)
 
     def step(
@@ -184,6 +234,7 @@ class HeatmapPropagator(nn.Module):
         *,
         extras: Mapping[str, Tensor] | None = None,
         reset: Tensor | None = None,
+        shift: Tensor | None = None,
     ) -> tuple[Tracklets, PropagatorOutput]:
         """Propagate one frame without touching the module: the state goes in and comes out.
 
@@ -196,6 +247,7 @@ class HeatmapPropagator(nn.Module):
             size: As in `forward`.
             extras: As in `forward`.
             reset: As in `forward`.
+            shift: As in `forward`.
 
         Returns:
             The next state and the output.
@@ -207,86 +259,101 @@ class HeatmapPropagator(nn.Module):
         maps = HeadMaps(heatmap, offset, size, extras)
         check_maps(maps)
         check_reset(reset, heatmap.shape[:1], heatmap.device)
-        return self._propagate(state, maps, reset)
+        check_shift(shift, heatmap)
+        return self._propagate(state, maps, reset, shift)
 
-    def initial_state(
-        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
-    ) -> Tracklets:
-        """Make the state before the first frame: no tracklet is valid.
+    def coast(self, frames: int = 1, *, shift: Tensor | None = None) -> Detections:
+        """Let the memory stand in for frames that the detector does not look at.
+
+        Every object stays, or goes on with its velocity and the ``shift``; scores and ages stay as they are, because
+        nothing was seen that speaks for or against them. All detections are ``carried``, their network score is 0.
 
         Args:
-            batch: B, number of streams.
-            device: Where it lives.
-            dtype: Of the heatmap; the state is ``float32`` at least.
+            frames: How many frames pass, at least 1.
+            shift: How the picture moved in each of them, shape ``(B, 2)`` or ``(B, 2, 3)``, as in `forward`.
 
         Returns:
-            Tracklets, shape ``(B, K)``.
-        """
-        wide = torch.promote_types(dtype, torch.float32)
-        return empty_tracklets(batch, self.top_k, device=device, dtype=wide)
-
-    @property
-    def state(self) -> Tracklets | None:
-        """The tracklets of the last frame, ``None`` before the first; set one from maps of the same shape to go on."""
-        if self._valid is None:
-            return None
-        return Tracklets(*(getattr(self, f"_{name}") for name in Tracklets._fields))
-
-    @state.setter
-    def state(self, state: Tracklets | None) -> None:
-        if state is not None and not isinstance(state, Tracklets):
-            raise TypeError(f"state must be Tracklets or None, got {type(state).__name__}")
-        self._shape = None
-        self._remember(state)
-
-    def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
-        """Forget the past of some streams: a new video or scene starts there.
-
-        Args:
-            streams: An index, a list of them, or a mask of shape ``(B,)``, ``bool``; ``None`` forgets all, and
-                the next frame may have another shape.
+            The detections of the last of these frames, without extras.
 
         Raises:
-            ValueError: If there is no such stream.
+            TypeError: If ``frames`` or ``shift`` has the wrong type.
+            ValueError: If ``frames`` is below 1, or ``shift`` does not fit.
+            RuntimeError: Before the first frame.
         """
+        check_count("frames", frames, low=1)
         state = self.state
-        if streams is None:
-            self.state = None
-        elif state is not None:
-            self._remember(forget(state, stream_mask(streams, len(state.next_id), state.valid.device)))
+        if state is None or self._shape is None:
+            raise RuntimeError("coast goes on from a frame that was propagated; call the propagator with maps first")
+        check_shift(shift, state.score.new_empty(self._shape, device="meta"), device=state.score.device)
+        state, detections = coast(
+            state,
+            self._shape[1:],
+            frames=frames,
+            shift=shift,
+            velocity=self.velocity,
+            stride=self.stride,
+            max_unseen=self.max_unseen,
+            border=self.border,
+        )
+        self._remember(state)
+        return detections
 
     def extra_repr(self) -> str:
         """Show every option."""
-        options = inspect.signature(HeatmapPropagator).parameters
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in options)
+        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in inspect.signature(HeatmapPropagator).parameters}
 
     def _propagate(
-        self, state: Tracklets | None, maps: HeadMaps, reset: Tensor | None
+        self, state: Tracklets | None, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None
     ) -> tuple[Tracklets, PropagatorOutput]:
-        heatmap = maps.heatmap
+        heatmap, shape = maps.heatmap, maps.heatmap.shape[1:]
         if state is None:
             state = self.initial_state(len(heatmap), device=heatmap.device, dtype=heatmap.dtype)
         prior = continue_with(state, heatmap, self.top_k)
         if reset is not None:
             prior = forget(prior, reset)
-        squares = cast_squares(prior, heatmap.shape[1:], radius=self.radius, alpha=self.alpha, beta=self.beta)
+        prior, leaving = predict(prior, shape, shift=shift, velocity=self.velocity, border=self.border)
+        squares = cast_squares(
+            prior,
+            shape,
+            radius=self.radius,
+            alpha=self.alpha,
+            beta=self.beta,
+            max_length=self.max_length,
+            radius_per_size=self.radius_per_size,
+            max_radius=self.max_radius,
+            leaving=leaving,
+        )
         on_squares = inherit(prior, squares, squares.cells)
-        balanced = balance_heatmap(heatmap, squares, on_squares)
+        balanced = balance_heatmap(heatmap, squares, on_squares, average=self.average)
         kernel = max(3, 2 * self.radius + 1) if self.peak_kernel is None else self.peak_kernel
         peaks = find_tracked_peaks(balanced, squares, on_squares, kernel=kernel)
+        peak_scores, index, inherited = claim_cells(peaks, prior, squares, once=self.claim_once)
+        candidates = read_candidates(
+            maps,
+            index,
+            prior,
+            inherited,
+            stride=self.stride,
+            score_threshold=self.score_threshold,
+            average=self.average,
+            moving=self.velocity or shift is not None,
+            evidence=self.evidence,
+        )
+        kept = (peak_scores > 0) & (candidates.scores >= self.score_threshold)
+        if self.max_unseen is not None:
+            kept = kept & (candidates.unseen <= self.max_unseen)
         detections, tracklets = detect(
             maps,
-            peaks,
+            candidates,
+            kept,
             prior,
-            squares,
             score_threshold=self.score_threshold,
             nms_threshold=self.nms_threshold,
-            stride=self.stride,
             carry=self.carry,
+            velocity=self.velocity,
         )
         returned = balanced.to(heatmap.dtype)
         return tracklets, PropagatorOutput(returned, detections, prior, heatmap, maps.size, self.radius)
-
-    def _remember(self, state: Tracklets | None) -> None:
-        for name in Tracklets._fields:
-            setattr(self, f"_{name}", None if state is None else getattr(state, name).detach())

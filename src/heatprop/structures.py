@@ -36,6 +36,11 @@ class Tracklets(NamedTuple):
         track_id: Identity of the object, shape ``(B, K)``, ``int64``; -1 where not valid.
         valid: Which of the K places hold a tracklet, shape ``(B, K)``, ``bool``.
         next_id: The first identity not yet given, shape ``(B,)``, ``int64``.
+        position: Centre ``(x, y)`` below the cell's resolution, shape ``(B, K, 2)``, in cells.
+        velocity: Measured motion ``(dx, dy)``, shape ``(B, K, 2)``, in cells per frame; 0 without that option.
+        unseen: Frames in a row in which the network's own score was below the threshold, shape ``(B, K)``, ``int32``.
+
+    The last three may be left out: the middle of the cell, at rest, seen.
     """
 
     label: Tensor
@@ -47,6 +52,9 @@ class Tracklets(NamedTuple):
     track_id: Tensor
     valid: Tensor
     next_id: Tensor
+    position: Tensor = None  # type: ignore[assignment]  # `continue_with` fills in what was left out
+    velocity: Tensor = None  # type: ignore[assignment]
+    unseen: Tensor = None  # type: ignore[assignment]
 
 
 class Detections(NamedTuple):

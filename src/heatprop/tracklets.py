@@ -34,6 +34,9 @@ def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None
         track_id=zeros(count, dtype=torch.int64) - 1,
         valid=zeros(count, dtype=torch.bool),
         next_id=zeros(dtype=torch.int64),
+        position=zeros(count, 2, dtype=dtype),
+        velocity=zeros(count, 2, dtype=dtype),
+        unseen=zeros(count, dtype=torch.int32),
     )
 
 
@@ -46,7 +49,7 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int) -> Tracklet
         count: K, places per stream that are expected.
 
     Returns:
-        The tracklets, scores and sizes in the heatmap's dtype, ``float32`` at least.
+        The tracklets, what was left out filled in, floating fields in the heatmap's dtype, ``float32`` at least.
 
     Raises:
         TypeError: If they are no `Tracklets`.
@@ -68,7 +71,15 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int) -> Tracklet
             "move the module (or the state) with .to(), or call reset()"
         )
     dtype = torch.promote_types(heatmap.dtype, torch.float32)
-    return tracklets._replace(score=tracklets.score.to(dtype), size=tracklets.size.to(dtype))
+    if tracklets.position is None:
+        middle = torch.stack([tracklets.x, tracklets.y], dim=2) + 0.5
+        tracklets = tracklets._replace(position=middle)
+    if tracklets.velocity is None:
+        tracklets = tracklets._replace(velocity=torch.zeros_like(tracklets.position))
+    if tracklets.unseen is None:
+        tracklets = tracklets._replace(unseen=torch.zeros_like(tracklets.length))
+    floating = {name: getattr(tracklets, name).to(dtype) for name in ("score", "size", "position", "velocity")}
+    return tracklets._replace(**floating)
 
 
 def forget(tracklets: Tracklets, streams: Tensor) -> Tracklets:

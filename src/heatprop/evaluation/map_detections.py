@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from heatprop import presets
 from heatprop.evaluation.columns import GroundTruth, Predictions, Table
 from heatprop.evaluation.saved_maps import SavedMaps
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 class Setting(NamedTuple):
     """How maps become detections: the options of `HeatmapPropagator`, and whether it remembers at all.
 
+    All but ``memory`` are the options of `heatprop.HeatmapPropagator`, with its defaults.
+
     Attributes:
         radius: The paper's P, in cells.
         alpha: Share of the long-term average, in [0, 1].
@@ -30,6 +33,16 @@ class Setting(NamedTuple):
         top_k: Detections per frame.
         carry: Score that is carried on, ``"balanced"`` or ``"network"``.
         memory: ``False``: every frame starts anew.
+        peak_kernel: Side of the peak window, in cells.
+        average: ``"arithmetic"`` or ``"geometric"``.
+        claim_once: Whether a tracklet passes to one detection only.
+        max_length: Largest length that counts, in frames.
+        evidence: Whether the length shrinks where the network saw nothing.
+        max_unseen: Frames in a row that an object is carried.
+        border: Share of its box from which an object that moves out of the map passes on no score.
+        velocity: Whether each tracklet goes on with its velocity.
+        radius_per_size: Radius as a share of the box's shorter side.
+        max_radius: Largest such radius, in cells.
     """
 
     radius: int = 2
@@ -40,6 +53,16 @@ class Setting(NamedTuple):
     top_k: int = 100
     carry: Literal["balanced", "network"] = "balanced"
     memory: bool = True
+    peak_kernel: int | None = None
+    average: Literal["arithmetic", "geometric"] = "arithmetic"
+    claim_once: bool = False
+    max_length: int | None = None
+    evidence: bool = False
+    max_unseen: int | None = None
+    border: float = 0.0
+    velocity: bool = False
+    radius_per_size: float = 0.0
+    max_radius: int = 4
 
 
 HP = Setting()
@@ -47,6 +70,9 @@ HP = Setting()
 
 PER_FRAME = Setting(radius=0, memory=False)
 """The detector alone: 3 x 3 peaks, the same NMS."""
+
+STEADY = Setting(**presets.STEADY)
+"""The preset `heatprop.HeatmapPropagator.steady`."""
 
 INTERPOLATION = Setting(radius=0, alpha=0.5, beta=math.inf, carry="network")
 """The paper's Eq. 11: the mean of the network's scores of this frame and the last, where something was detected."""

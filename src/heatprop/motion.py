@@ -1,0 +1,103 @@
+"""Where tracklets are expected in the next frame: moved by the camera, and by their own velocity."""
+
+import torch
+from torch import Tensor
+
+from heatprop.structures import Tracklets
+
+VELOCITY_GAIN = 0.2
+"""Share of a newly measured velocity in the remembered one; the first measurement counts whole."""
+
+
+def predict(
+    tracklets: Tracklets, shape: tuple[int, ...], *, shift: Tensor | None, velocity: bool, border: float
+) -> tuple[Tracklets, Tensor | None]:
+    """Move tracklets to where they are expected; those whose centre leaves the map are dropped.
+
+    Cells move by whole cells, the position keeps the rest: a slow shift is not lost.
+
+    Args:
+        tracklets: Detections of the last frame, ``(B, K)`` each.
+        shape: ``(C, H, W)`` of the heatmap.
+        shift: Motion of the picture from the last frame to this one (`moved_by`), or ``None``.
+        velocity: Whether each goes on with its measured velocity.
+        border: An object leaves when less than this share of its box, in [0, 1], is expected inside the map, and less
+            than in the last frame; 0 asks for nothing.
+
+    Returns:
+        The tracklets, moved; and which of them leave, shape ``(B, K)``, ``bool``, or ``None`` where nothing moves.
+    """
+    if shift is None and not velocity:
+        return tracklets, None
+    H, W = shape[1:]
+    position = tracklets.position
+    if shift is not None:
+        position = moved_by(position, tracklets, shift, width=W)
+    if velocity:
+        position = position + tracklets.velocity
+    position = torch.minimum(position.clamp(min=-1), position.new_tensor([W, H]))  # far outside is outside
+    whole = (position.floor() - tracklets.position.floor()).long()
+    x, y = (torch.stack([tracklets.x, tracklets.y], dim=2) + whole).unbind(2)
+    inside = (x >= 0) & (x < W) & (y >= 0) & (y < H)
+    moved = tracklets._replace(
+        x=x.clamp(0, W - 1), y=y.clamp(0, H - 1), position=position, valid=tracklets.valid & inside
+    )
+    if not border:
+        return moved, None
+    before, now = area_inside(tracklets, shape), area_inside(moved, shape)
+    return moved, (now < border * moved.size.prod(2)) & (now < before)
+
+
+def area_inside(tracklets: Tracklets, shape: tuple[int, ...]) -> Tensor:
+    """Give the area of each box that lies in the map ``(C, H, W)``, shape ``(B, K)``, in cells."""
+    edge, half = tracklets.size.new_tensor([shape[2], shape[1]]), tracklets.size / 2
+    high = torch.minimum(tracklets.position + half, edge)
+    return (high - (tracklets.position - half).clamp(min=0)).clamp(min=0).prod(2)
+
+
+def moved_by(position: Tensor, tracklets: Tracklets, shift: Tensor, *, width: int) -> Tensor:
+    r"""Move positions with the picture.
+
+    Args:
+        position: Centres ``(x, y)``, shape ``(B, K, 2)``, in cells.
+        tracklets: Whose centres they are.
+        shift: A translation ``(dx, dy)``, shape ``(B, 2)``; an affine map $A$ with $p' = A\,(x, y, 1)^T$, shape
+            ``(B, 2, 3)``; or a flow, shape ``(B, 2, H, W)``, read at the cell of each tracklet. All in cells, from
+            the last frame to this one. What is not finite moves nothing.
+        width: W, of the map.
+
+    Returns:
+        The positions in this frame, shape ``(B, K, 2)``.
+    """
+    shift = shift.to(position.dtype)
+    if shift.dim() == 2:
+        moved = position + shift.unsqueeze(1)
+    elif shift.dim() == 3:
+        moved = position @ shift[:, :, :2].transpose(1, 2) + shift[:, :, 2].unsqueeze(1)
+    else:
+        place = (tracklets.y * width + tracklets.x).unsqueeze(1).expand(-1, 2, -1)  # (B, 2, K)
+        moved = position + shift.flatten(2).gather(2, place).transpose(1, 2)
+    return torch.where(moved.isfinite().all(2, keepdim=True), moved, position)
+
+
+def measure_velocity(position: Tensor, seen: Tensor, owner: Tensor, prior: Tracklets) -> Tensor:
+    """Update the velocity of detections that continue a tracklet.
+
+    Args:
+        position: Centres in this frame, shape ``(B, K, 2)``, in cells.
+        seen: Where the network itself saw the object, shape ``(B, K)``, ``bool``; elsewhere the velocity stays.
+        owner: Tracklet of each detection, shape ``(B, K)``, ``int64``; K where there is none, which is at rest.
+        prior: The tracklets after `predict`.
+
+    Returns:
+        Velocities, shape ``(B, K, 2)``, in cells per frame.
+    """
+    K = owner.shape[1]
+    at = owner.clamp(max=K - 1)
+    both = at.unsqueeze(2).expand_as(position)
+    before = prior.velocity.gather(1, both)
+    frames = prior.unseen.gather(1, at) + 1  # since the last measurement
+    surprise = (position - prior.position.gather(1, both)) / frames.unsqueeze(2)
+    gain = torch.where(prior.length.gather(1, at) <= 1, 1.0, VELOCITY_GAIN).unsqueeze(2)
+    velocity = torch.where(seen.unsqueeze(2), before + gain * surprise, before)
+    return torch.where((owner < K).unsqueeze(2), velocity, 0)
