@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from heatprop import HeatmapPropagator, __version__
+from heatprop import __version__
 from heatprop.evaluating.commands import eval_app
 from heatprop.running import (
     Detector,
@@ -20,6 +20,7 @@ from heatprop.running import (
     run_video,
 )
 from heatprop.running import options as use
+from heatprop.running.memory import make_memory
 from heatprop.running.results import Cuts
 from heatprop.running.terminal import Terminal
 from heatprop.synthetic.commands import make_benchmark
@@ -66,11 +67,12 @@ def run(
     detector_size: use.DetectorSize = None,
     stride: use.Stride = 4,
     device: use.Device = "cpu",
-    radius: use.Radius = 2,
-    alpha: use.Alpha = 0.98,
-    beta: use.Beta = 2.0,
+    steady: use.Steady = False,
+    radius: use.Radius = None,
+    alpha: use.Alpha = None,
+    beta: use.Beta = None,
     top_k: use.TopK = 100,
-    nms_threshold: use.NmsThreshold = 0.3,
+    nms_threshold: use.NmsThreshold = None,
     carry: use.CarryOption = use.Carry.balanced,
     scene_cuts: use.SceneCutsOption = True,
     camera_motion: use.CameraMotionOption = False,
@@ -92,14 +94,15 @@ def run(
     if not wanted.paths(out, ""):
         raise typer.BadParameter("nothing would be written: add --blur, --compare, --json or --save-maps")
     try:
-        memory = HeatmapPropagator(
+        memory = make_memory(
+            steady=steady,
             radius=radius,
             alpha=alpha,
             beta=beta,
-            top_k=top_k,
             nms_threshold=nms_threshold,
+            top_k=top_k,
             stride=stride,
-            carry=carry.value,
+            carry=carry,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

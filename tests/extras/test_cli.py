@@ -126,6 +126,21 @@ def test_json_holds_what_the_equations_give(tmp_path):
     assert all(len(record) == 9 for record in records)
 
 
+def test_the_steady_settings_can_be_asked_for(tmp_path):
+    scores = (0.9, 0.9, 0.1, 0.04, 0.9)
+    source = video(tmp_path / "clip.mp4", scores)
+    assert run(source, "--out", tmp_path, "--json", "--no-annotate", "--steady", "--beta", "3").exit_code == 0
+    propagator, expected = HeatmapPropagator.steady(beta=3.0), []
+    for score in scores:
+        heatmap = torch.zeros(1, 1, HEIGHT // CELL, WIDTH // CELL)
+        heatmap[0, 0, CELL_XY[1], CELL_XY[0]] = score
+        size = torch.tensor(BOX).view(1, 2, 1, 1).expand(1, 2, *heatmap.shape[2:]) / CELL
+        expected += propagator(heatmap, size=size).detections.unpad()[0]["scores"].tolist()
+    records = lines(tmp_path / "clip.jsonl")
+    assert [record["score"] for record in records] == pytest.approx([one for one in expected if one >= 0.2], abs=0.01)
+    assert 3 <= len(records) <= 5
+
+
 def test_a_video_without_detections_gives_an_empty_file_and_counts_its_frames(tmp_path):
     result = run(video(tmp_path / "clip.mp4", (0.0,) * 3), "--out", tmp_path / "out", "--json")
     assert (tmp_path / "out" / "clip.jsonl").read_text() == ""
@@ -530,7 +545,7 @@ def test_every_option_is_explained():
     ]
     for parameter in parameters:
         assert f"--{parameter.replace('_', '-')}" in output
-    assert len(parameters) == 24
+    assert len(parameters) == 25
 
 
 def test_the_version():

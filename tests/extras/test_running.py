@@ -26,6 +26,8 @@ from heatprop.running import (
     load_detector,
 )
 from heatprop.running.interrupts import Interrupts
+from heatprop.running.memory import make_memory
+from heatprop.running.options import Carry
 from heatprop.running.picture import fit
 from heatprop.video import Frame
 
@@ -182,6 +184,33 @@ def test_another_stride_is_possible():
     centre = np.array([(3 + 0.5) * 8] * 2)
     expected = [*(centre - BOX), *(centre + BOX)]  # twice as large as those of `spots`
     np.testing.assert_allclose(result.found.boxes, [expected])
+
+
+# --- the memory -------------------------------------------------------------------------------------------------------
+
+UNSET = {"radius": None, "alpha": None, "beta": None, "nms_threshold": None}
+
+
+def asked_for(*, steady, **options):
+    return make_memory(**{"steady": steady, "top_k": 100, "stride": 4, "carry": Carry.balanced} | UNSET | options)
+
+
+def test_nothing_set_is_the_paper_or_the_preset():
+    assert asked_for(steady=False).extra_repr() == HeatmapPropagator().extra_repr()
+    assert asked_for(steady=True).extra_repr() == HeatmapPropagator.steady().extra_repr()
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_what_is_set_holds_with_the_preset_too(steady):
+    options = {"radius": 5, "alpha": 0.5, "beta": 0.0, "nms_threshold": 0.9}
+    memory = asked_for(steady=steady, **options, top_k=7, stride=8, carry=Carry.network)
+    for name, value in (options | {"top_k": 7, "stride": 8, "carry": "network"}).items():
+        assert getattr(memory, name) == value
+    assert (memory.average == "geometric") == steady
+
+
+def test_a_zero_is_not_nothing():
+    assert asked_for(steady=True, radius=0, alpha=0.0).alpha == 0
 
 
 # --- what is found ----------------------------------------------------------------------------------------------------

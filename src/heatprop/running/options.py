@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from heatprop.presets import STEADY
+
 _WRITTEN, _DETECTOR, _MEMORY = "What is written", "Detector", "Memory (the defaults are the paper's)"
 
 
@@ -125,24 +127,51 @@ Stride = Annotated[
 ]
 Device = Annotated[str, _of_detector(metavar="NAME", help="Where the detector runs: cpu, cuda, cuda:1 ...")]
 
+
+def _default(name: str, paper: float) -> str:
+    return f"{paper:g}; with --steady {STEADY[name]:g}"
+
+
+Steady = Annotated[
+    bool,
+    _of_memory(
+        "--steady",
+        help="Settings for watching and counting instead of the paper's: less flicker, far fewer ghosts, crowds stay "
+        "apart. What you set yourself still holds.",
+    ),
+]
 Radius = Annotated[
-    int,
+    int | None,
     _of_memory(
         metavar="CELLS",
         help="How far an object may move between two frames, in cells of 4 pixels: 1 for crowds, 3 for fast objects.",
+        show_default=_default("radius", 2),
     ),
 ]
 Alpha = Annotated[
-    float, _of_memory(metavar="0..1", help="How much the memory counts against the new frame; lower forgets faster.")
+    float | None,
+    _of_memory(
+        metavar="0..1",
+        help="How much the memory counts against the new frame; lower forgets faster.",
+        show_default=_default("alpha", 0.98),
+    ),
 ]
 Beta = Annotated[
-    float,
-    _of_memory(metavar="0..inf", help="How much more an object counts that has been there for long; 0 is no memory."),
+    float | None,
+    _of_memory(
+        metavar="0..inf",
+        help="How much more an object counts that has been there for long; 0 is no memory.",
+        show_default=_default("beta", 2),
+    ),
 ]
 TopK = Annotated[int, _of_memory(metavar="COUNT", help="Most objects in a frame.")]
 NmsThreshold = Annotated[
-    float,
-    _of_memory(metavar="0..1", help="Two boxes that overlap by more than this share (IoU) are one object."),
+    float | None,
+    _of_memory(
+        metavar="0..1",
+        help="Two boxes that overlap by more than this share (IoU) are one object.",
+        show_default=_default("nms_threshold", 0.3),
+    ),
 ]
 CarryOption = Annotated[
     Carry,
