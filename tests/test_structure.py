@@ -20,7 +20,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"structures"},
     {"equations", "peaks", "boxes", "checks", "tracklets", "motion", "presets"},
-    {"memory", "propagation", "output", "candidates", "association", "coasting"},
+    {"memory", "propagation", "output", "candidates", "association", "coasting", "options"},
     {"propagator"},
     {"adapters"},
     {"detector"},

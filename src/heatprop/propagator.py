@@ -1,25 +1,22 @@
-"""HeatmapPropagator: the options and the way of a frame; the mathematics is in the modules below it."""
+"""HeatmapPropagator: the way of a frame; the mathematics is in the modules below it."""
 
-import inspect
 from collections.abc import Mapping
-from typing import Any, Literal, Self
 
 from torch import Tensor
 
 from heatprop.association import detect
 from heatprop.candidates import claim_cells, read_candidates
-from heatprop.checks import check_chunk, check_count, check_maps, check_options, check_reset, check_shift
+from heatprop.checks import check_chunk, check_count, check_maps, check_reset, check_shift
 from heatprop.coasting import coast
-from heatprop.memory import TrackletMemory
 from heatprop.motion import predict
+from heatprop.options import PropagatorOptions
 from heatprop.output import PropagatorOutput, stack_outputs
-from heatprop.presets import STEADY
-from heatprop.propagation import Average, balance_heatmap, cast_squares, find_tracked_peaks, inherit
+from heatprop.propagation import balance_heatmap, cast_squares, find_tracked_peaks, inherit
 from heatprop.structures import Detections, HeadMaps, Tracklets
 from heatprop.tracklets import continue_with, forget
 
 
-class HeatmapPropagator(TrackletMemory):
+class HeatmapPropagator(PropagatorOptions):
     r"""Give a per-frame heatmap detector a memory of one frame (Xu, Hrustic, Vivet, ECCV 2020).
 
     Each call takes the maps of the next frame of B independent streams, blends the detections of the last
@@ -74,72 +71,6 @@ class HeatmapPropagator(TrackletMemory):
         >>> found["scores"], found["carried"], found["ages"]
         (tensor([0.6019]), tensor([True]), tensor([2], dtype=torch.int32))
     """
-
-    def __init__(
-        self,
-        *,
-        radius: int = 2,
-        alpha: float = 0.98,
-        beta: float = 2.0,
-        top_k: int = 100,
-        score_threshold: float = 0.05,
-        nms_threshold: float = 0.3,
-        peak_kernel: int | None = None,
-        stride: float = 4,
-        carry: Literal["balanced", "network"] = "balanced",
-        average: Average = "arithmetic",
-        claim_once: bool = False,
-        max_length: int | None = None,
-        evidence: bool = False,
-        max_unseen: int | None = None,
-        border: float = 0.0,
-        velocity: bool = False,
-        radius_per_size: float = 0.0,
-        max_radius: int = 4,
-    ) -> None:
-        super().__init__(top_k)
-        self.radius = radius
-        self.alpha = alpha
-        self.beta = beta
-        self.score_threshold = score_threshold
-        self.nms_threshold = nms_threshold
-        self.peak_kernel = peak_kernel
-        self.stride = stride
-        self.carry = carry
-        self.average: Average = average
-        self.claim_once = claim_once
-        self.max_length = max_length
-        self.evidence = evidence
-        self.max_unseen = max_unseen
-        self.border = border
-        self.velocity = velocity
-        self.radius_per_size = radius_per_size
-        self.max_radius = max_radius
-        check_options(self._options())
-
-    @classmethod
-    def steady(cls, **overrides: Any) -> Self:
-        """Make a propagator that is meant for watching: no flicker, few ghosts, crowds stay apart.
-
-        Not the paper's method any more; docs/steady.md explains each option, docs/research.md says what was measured.
-
-        Args:
-            overrides: Any option of the constructor, to change the preset.
-
-        Returns:
-            The propagator.
-
-        Raises:
-            TypeError: If there is no such option, or it has the wrong type.
-            ValueError: If an option is out of its range.
-
-        Examples:
-            >>> from heatprop import HeatmapPropagator
-            >>> propagator = HeatmapPropagator.steady(stride=8)
-            >>> propagator.average, propagator.nms_threshold, propagator.stride
-            ('geometric', 0.6, 8)
-        """
-        return cls(**(STEADY | overrides))
 
     def forward(
         self,
@@ -297,13 +228,6 @@ class HeatmapPropagator(TrackletMemory):
         )
         self._remember(state)
         return detections
-
-    def extra_repr(self) -> str:
-        """Show every option."""
-        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
-
-    def _options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in inspect.signature(HeatmapPropagator).parameters}
 
     def _propagate(
         self, state: Tracklets | None, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None
