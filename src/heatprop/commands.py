@@ -68,6 +68,7 @@ def run(
     adapter: use.AdapterOption = None,
     detector_size: use.DetectorSize = None,
     stride: use.Stride = 4,
+    every: use.Every = 1,
     device: use.Device = "cpu",
     steady: use.Steady = False,
     radius: use.Radius = None,
@@ -95,6 +96,9 @@ def run(
     wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps)
     if not wanted.paths(out, ""):
         raise typer.BadParameter("nothing would be written: add --blur, --compare, --json or --save-maps")
+    if every > 1 and (two_pass or save_maps):
+        other = "--two-pass" if two_pass else "--save-maps"
+        raise typer.BadParameter(f"{other} needs the detector's maps of all frames; leave it out, or leave out --every")
     try:
         memory = make_memory(
             steady=steady,
@@ -117,6 +121,7 @@ def run(
         compare=compare,
         keep_maps=save_maps,
         camera=CameraMotion() if camera_motion else None,
+        every=every,
     )
     detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
     _run_all(list(dict.fromkeys(videos)), detecting, wanted, out, _scene_cuts() if scene_cuts else None)

@@ -1,13 +1,14 @@
 """VideoDetector: any heatmap detector, an adapter and a memory in one module."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from heatprop import adapters
-from heatprop.checks import check_extras
-from heatprop.output import PropagatorOutput
+from heatprop.checks import check_count, check_extras, check_reset
+from heatprop.output import stack_detections
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
 
@@ -26,9 +27,15 @@ class VideoDetector(nn.Module):
             defaults where none is given. Its ``stride`` must be the detector's.
         adapter: One of :mod:`heatprop.adapters` or any function from the detector's output to
             :class:`heatprop.HeadMaps`.
+        every: The detector looks at every n-th frame only, from the first one on, and the memory fills the others
+            (`HeatmapPropagator.coast`): their detections are ``carried``, keep score and age, and their extras are 0,
+            since nothing was read. A reset, of one stream or of all, makes the detector look at that frame of the
+            whole batch, and the count starts anew there. With n > 1 a ``reset`` mask is waited for.
 
     Raises:
-        TypeError: If ``detector`` or ``adapter`` cannot be called, or ``propagator`` is something else.
+        TypeError: If ``detector`` or ``adapter`` cannot be called, ``propagator`` is something else, or ``every`` no
+            whole number.
+        ValueError: If ``every`` is below 1.
 
     Examples:
         >>> import torch
@@ -51,8 +58,10 @@ class VideoDetector(nn.Module):
         propagator: HeatmapPropagator | None = None,
         *,
         adapter: adapters.Adapter = adapters.centernet,
+        every: int = 1,
     ) -> None:
         super().__init__()
+        check_count("every", every, low=1)
         for name, value in (("detector", detector), ("adapter", adapter)):
             if not callable(value):
                 raise TypeError(f"{name} must be a module or a function, got {type(value).__name__}")
@@ -62,13 +71,18 @@ class VideoDetector(nn.Module):
         self.detector = detector
         self.propagator = HeatmapPropagator() if propagator is None else propagator
         self.adapter = adapter
+        self.every = every
+        self._wait = 0  # frames until the detector looks again
+        self._looked: _Look | None = None  # at which frame it looked last
 
-    def forward(self, frames: Tensor, *, reset: Tensor | None = None) -> Detections:
+    def forward(self, frames: Tensor, *, reset: Tensor | None = None, shift: Tensor | None = None) -> Detections:
         """Detect in the next frame, or the next T frames, of B streams.
 
         Args:
             frames: What the detector takes, shape ``(B, 3, H, W)`` or ``(B, T, 3, H, W)``.
             reset: Streams that start anew with a frame, shape ``(B,)``, with T ``(B, T)``, ``bool``.
+            shift: How the picture moved since the frame before, in **cells** of the heatmap: ``(B, 2)``, ``(B, 2, 3)``
+                or ``(B, 2, H / stride, W / stride)``, with T behind B for a chunk; see `HeatmapPropagator.forward`.
 
         Returns:
             Detections with fields ``(B, K, ...)`` or ``(B, T, K, ...)``, boxes in pixels of the frames
@@ -83,26 +97,96 @@ class VideoDetector(nn.Module):
             raise TypeError(f"frames must be a tensor, got {type(frames).__name__}")
         if frames.dim() not in (4, 5):
             raise ValueError(f"frames must have shape (B, 3, H, W) or (B, T, 3, H, W), got {tuple(frames.shape)}")
-        if frames.dim() == 4:
-            heatmap, offset, size, extras = self._detect(frames)
-            output: PropagatorOutput = self.propagator(heatmap, offset, size, extras=extras, reset=reset)
+        looks, wait = self._plan(frames, reset)
+        if frames.dim() == 5:
+            _check_frames_of(shift, frames)
+            detections = self._pass(frames, looks, reset, shift)
+        elif all(looks):
+            detections = self._look(frames, reset, shift)
         else:
-            heatmap, offset, size, extras = _with_time(self._detect(frames.flatten(0, 1)), frames.shape[:2])
-            output = self.propagator.forward_chunk(heatmap, offset, size, extras=extras, reset=reset)
-        return output.detections
+            detections = self._coast(frames, shift)
+        self._wait = wait
+        return detections
 
     def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
         """Forget the past of some streams (an index, a list or a ``(B,)`` bool mask), or of all."""
         self.propagator.reset(streams)
+        if streams is None or _names_any(streams):
+            self._wait = 0
 
     @property
     def state(self) -> Tracklets | None:
-        """What the propagator remembers; ``None`` before the first frame."""
+        """What the propagator remembers; ``None`` before the first frame; set one, and the detector looks next."""
         return self.propagator.state
 
     @state.setter
     def state(self, state: Tracklets | None) -> None:
         self.propagator.state = state
+        self._wait = 0
+
+    def extra_repr(self) -> str:
+        """Show how often the detector looks."""
+        return f"every={self.every}"
+
+    def _plan(self, frames: Tensor, reset: Tensor | None) -> tuple[list[bool], int]:
+        """Tell at which of the frames the detector looks, and how many it does not look at after them."""
+        count = frames.shape[1] if frames.dim() == 5 else 1
+        if self.every == 1:
+            return [True] * count, 0
+        anew = [False] * count
+        if reset is not None:
+            check_reset(reset, frames.shape[: frames.dim() - 3], getattr(reset, "device", frames.device))
+            anew = reset.reshape(-1, count).any(0).tolist()
+        wait, looks = 0 if self.propagator.state is None else self._wait, list[bool]()
+        for starts in anew:
+            looks.append(starts or wait == 0)
+            wait = self.every - 1 if looks[-1] else wait - 1
+        return looks, wait
+
+    def _pass(self, frames: Tensor, looks: list[bool], reset: Tensor | None, shift: Tensor | None) -> Detections:
+        """Go through a chunk; the detector is called once, on the frames that it looks at."""
+        seen = [t for t, look in enumerate(looks) if look]
+        if seen:
+            looked_at = frames if all(looks) else frames[:, seen]
+            maps = _with_time(self._detect(looked_at.flatten(0, 1)), looked_at.shape[:2])
+        if all(looks):
+            detections = self.propagator.forward_chunk(
+                *maps[:3], extras=maps.extras, reset=reset, shift=shift
+            ).detections
+            self._looked = _Look.at(frames[:, -1], detections)
+            return detections
+        found = []
+        for t, look in enumerate(looks):
+            reset_t, shift_t = (None if field is None else field[:, t] for field in (reset, shift))
+            if look:
+                found.append(self._propagate(frames[:, t], _at(maps, seen.index(t)), reset_t, shift_t))
+            else:
+                found.append(self._coast(frames[:, t], shift_t))
+        return stack_detections(found)
+
+    def _look(self, frames: Tensor, reset: Tensor | None, shift: Tensor | None) -> Detections:
+        return self._propagate(frames, self._detect(frames), reset, shift)
+
+    def _propagate(self, frames: Tensor, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None) -> Detections:
+        detections: Detections = self.propagator(*maps[:3], extras=maps.extras, reset=reset, shift=shift).detections
+        self._looked = _Look.at(frames, detections)
+        return detections
+
+    def _coast(self, frames: Tensor, shift: Tensor | None) -> Detections:
+        looked = self._looked
+        if looked is None or looked.shape != frames.shape:
+            before = None if looked is None else tuple(looked.shape)
+            raise ValueError(
+                f"frames changed shape, from {before} to {tuple(frames.shape)}. "
+                "A new video probably started: call reset() before it."
+            )
+        detections = self.propagator.coast(shift=shift)
+        places, device = detections.scores.shape, detections.scores.device
+        extras = {
+            name: torch.zeros(*places, depth, dtype=dtype, device=device)
+            for name, (depth, dtype) in looked.extras.items()
+        }
+        return detections._replace(extras=extras)
 
     def _detect(self, frames: Tensor) -> HeadMaps:
         maps = self.adapter(self.detector(frames))  # every map (N, ...)
@@ -119,6 +203,41 @@ class VideoDetector(nn.Module):
                     f"shape {tuple(value.shape)}; it must keep the batch dimension of its input"
                 )
         return maps
+
+
+class _Look(NamedTuple):
+    """What coasted frames must be like."""
+
+    shape: torch.Size  # of the frames
+    extras: dict[str, tuple[int, torch.dtype]]
+
+    @classmethod
+    def at(cls, frames: Tensor, detections: Detections) -> "_Look":
+        return cls(frames.shape, {name: (value.shape[-1], value.dtype) for name, value in detections.extras.items()})
+
+
+def _names_any(streams: int | Sequence[int] | Tensor) -> bool:
+    named = torch.as_tensor(streams)
+    return bool(named.any()) if named.dtype == torch.bool else named.numel() > 0
+
+
+def _check_frames_of(shift: Tensor | None, frames: Tensor) -> None:
+    """Require a motion for each frame of a chunk; the rest is left to the propagator."""
+    if isinstance(shift, Tensor) and (shift.dim() < 3 or shift.shape[:2] != frames.shape[:2]):
+        leading = tuple(frames.shape[:2])
+        raise ValueError(
+            f"shift must have shape (B, T, 2), (B, T, 2, 3) or (B, T, 2, H, W) with (B, T) = {leading}, "
+            f"got {tuple(shift.shape)}"
+        )
+    if shift is not None and not isinstance(shift, Tensor):
+        raise TypeError(f"shift must be a torch.Tensor, got {type(shift).__name__}; torch.as_tensor makes one")
+
+
+def _at(maps: HeadMaps, frame: int) -> HeadMaps:
+    offset, size = (None if value is None else value[:, frame] for value in maps[1:3])
+    return HeadMaps(
+        maps.heatmap[:, frame], offset, size, {name: value[:, frame] for name, value in (maps.extras or {}).items()}
+    )
 
 
 def _with_time(maps: HeadMaps, streams_and_frames: Sequence[int]) -> HeadMaps:

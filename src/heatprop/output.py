@@ -99,12 +99,9 @@ def stack_outputs(
     Returns:
         One output.
     """
-    detections = [output.detections for output in outputs]
-    fields = {name: _stack(detections, name) for name in Detections._fields if name != "extras"}
-    extras = {name: torch.stack([one.extras[name] for one in detections], dim=1) for name in detections[0].extras}
     return PropagatorOutput(
         heatmap=_stack(outputs, "heatmap"),
-        detections=Detections(**fields, extras=extras),
+        detections=stack_detections([output.detections for output in outputs]),
         prior=Tracklets(*(_stack([output.prior for output in outputs], name) for name in Tracklets._fields)),
         network_heatmap=network_heatmap,
         network_size=network_size,
@@ -112,6 +109,20 @@ def stack_outputs(
         radius_per_size=outputs[0].radius_per_size,
         max_radius=outputs[0].max_radius,
     )
+
+
+def stack_detections(frames: Sequence[Detections]) -> Detections:
+    """Put the detections of T frames together, every shape with ``T`` behind ``B``.
+
+    Args:
+        frames: The detections of each frame, with the same extras.
+
+    Returns:
+        All of them.
+    """
+    fields = {name: _stack(frames, name) for name in Detections._fields if name != "extras"}
+    extras = {name: torch.stack([one.extras[name] for one in frames], dim=1) for name in frames[0].extras}
+    return Detections(**fields, extras=extras)
 
 
 def _stack(rows: Sequence[tuple[Any, ...]], name: str) -> Tensor:

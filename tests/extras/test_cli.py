@@ -120,10 +120,10 @@ def test_json_holds_what_the_equations_give(tmp_path):
     assert [record["network_score"] for record in records] == pytest.approx(scores, abs=0.01)
     assert [record["age"] for record in records] == [1, 2, 3, 4, 5]
     assert [record["carried"] for record in records] == [False, False, True, True, False]
-    assert {(record["id"], record["label"]) for record in records} == {(0, 0)}
+    assert {(record["id"], record["label"], record["coasted"]) for record in records} == {(0, 0, False)}
     for record in records:
         assert record["box"] == pytest.approx([*(CENTRE - np.array(BOX) / 2), *(CENTRE + np.array(BOX) / 2)], abs=1e-3)
-    assert all(len(record) == 9 for record in records)
+    assert all(len(record) == 10 for record in records)
 
 
 def test_the_steady_settings_can_be_asked_for(tmp_path):
@@ -545,7 +545,7 @@ def test_every_option_is_explained():
     ]
     for parameter in parameters:
         assert f"--{parameter.replace('_', '-')}" in output
-    assert len(parameters) == 25
+    assert len(parameters) == 26
 
 
 def test_the_version():

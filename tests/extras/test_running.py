@@ -348,6 +348,7 @@ def test_records_are_moved_into_place_when_they_are_whole(tmp_path):
         "age": 1,
         "id": 0,
         "carried": False,
+        "coasted": False,
         "label": 0,
     }
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]

@@ -64,7 +64,8 @@ def records(result: FrameResult) -> list[dict[str, Any]]:
 
     Returns:
         One dict per detection: ``frame`` from 0, ``time`` in seconds, ``box`` in pixels of the video,
-        ``score``, ``network_score``, ``age`` in frames, ``id``, ``carried`` and ``label``.
+        ``score``, ``network_score``, ``age`` in frames, ``id``, ``carried``, ``coasted`` (the detector did not look at
+        the frame) and ``label``.
     """
     found = result.found
     return [
@@ -77,6 +78,7 @@ def records(result: FrameResult) -> list[dict[str, Any]]:
             "age": int(found.ages[place]),
             "id": int(found.ids[place]),
             "carried": bool(found.carried[place]),
+            "coasted": result.coasted,
             "label": int(found.labels[place]),
         }
         for place in range(len(found.scores))

@@ -12,6 +12,7 @@ from torch.nn import functional
 from heatprop.checks import check_maps
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
+from heatprop.running.memory import without_memory
 from heatprop.running.picture import Picture, fit
 from heatprop.structures import Detections, HeadMaps, Tracklets
 from heatprop.video import CameraMotion, Frame, cell_motion
@@ -28,8 +29,8 @@ class Found(NamedTuple):
         network_scores: The network's own, shape ``(n,)``, in [0, 1].
         ages: How many frames the memory knows each object, shape ``(n,)``.
         ids: Identity, unique in the video across its scene cuts, shape ``(n,)``.
-        carried: Where the network's own score is below the one that is asked for: without the memory
-            the object would be missing, shape ``(n,)``.
+        carried: Where the network's own score is below the one that is asked for, or the detector did not look:
+            without the memory the object would be missing, shape ``(n,)``.
         labels: Class index, shape ``(n,)``.
     """
 
@@ -69,6 +70,7 @@ class FrameResult(NamedTuple):
         points: Whether the detector gives points without size.
         classes: How many classes the detector has.
         network: The detector's maps; ``None`` if nobody asked.
+        coasted: Whether the detector did not look at it: the memory alone says where the objects are.
     """
 
     frame: Frame
@@ -78,6 +80,7 @@ class FrameResult(NamedTuple):
     points: bool
     classes: int
     network: NetworkMaps | None = None
+    coasted: bool = False
 
 
 class FrameDetector:
@@ -91,6 +94,7 @@ class FrameDetector:
         compare: Whether to detect without memory as well.
         keep_maps: Whether the results hold the detector's maps.
         camera: Tells how the camera moved, so that the memory moves with it; ``None`` for a camera that stands still.
+        every: The detector looks at every n-th frame, and at the first of each scene; the memory fills the others.
     """
 
     def __init__(
@@ -103,15 +107,19 @@ class FrameDetector:
         compare: bool = False,
         keep_maps: bool = False,
         camera: CameraMotion | None = None,
+        every: int = 1,
     ) -> None:
         self._detector = detector
         self._propagator = propagator
         self._score = score
         self._longer_side = longer_side
-        self._memoryless = _without_memory(propagator) if compare else None
+        self._memoryless = without_memory(propagator) if compare else None
         self._keep_maps = keep_maps
         self._camera = camera
+        self._every = every
         self._first_id = 0  # of the scene
+        self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
+        self._wait = 0  # frames until it looks again
 
     def results(self, frames: Iterable[Frame], *, cuts: Cuts | None = None) -> Iterator[FrameResult]:
         """Detect in the frames of one video, in their order.
@@ -128,12 +136,19 @@ class FrameDetector:
         """
         self.reset()
         for frame in frames:
-            yield self._result(frame, cut=cuts is not None and cuts(frame.image))
+            cut = cuts is not None and cuts(frame.image)
+            looked = None if cut or not self._wait else self._looked
+            if looked is not None and looked[1].frame.image.shape == frame.image.shape:
+                self._wait -= 1
+                yield self._coast(frame, *looked)
+            else:
+                self._wait = self._every - 1
+                yield self._result(frame, cut=cut)
 
     def reset(self) -> None:
         """Forget the last video."""
         self._propagator.reset()
-        self._first_id = 0
+        self._first_id = self._wait = 0
         if self._camera is not None:
             self._camera.reset()
 
@@ -227,9 +242,23 @@ class FrameDetector:
             reset = torch.tensor([cut], device=maps.heatmap.device)
             shift = None if shift is None else shift.to(maps.heatmap.device)
             output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset, shift=shift)
-        return self.describe(
+        result = self.describe(
             frame, picture, maps, output.detections, cut=cut, memory=output.prior, first_id=self._first_id
         )
+        self._looked = picture, result
+        return result
+
+    @torch.inference_mode()
+    def _coast(self, frame: Frame, picture: Picture, looked: FrameResult) -> FrameResult:
+        """Let the memory stand in for the detector, which last looked at such a picture."""
+        shift = self.shift_of(frame, picture, cut=False)
+        memory = self._propagator.state
+        if shift is not None and memory is not None:
+            shift = shift.to(memory.score.device)
+        found = self._found(picture, self._propagator.coast(shift=shift), first_id=self._first_id)
+        found = found._replace(carried=np.ones_like(found.carried))
+        without = None if looked.without is None else Found._make(field[:0] for field in looked.without)
+        return looked._replace(frame=frame, found=found, without=without, cut=False, network=None, coasted=True)
 
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()
@@ -264,14 +293,3 @@ def _reached(memory: Tracklets | None, heatmap: torch.Tensor, propagator: Heatma
         valid = memory.valid[0]
         cells[0, 0, memory.y[0, valid], memory.x[0, valid]] = 1
     return functional.max_pool2d(cells, 2 * radius + 1, stride=1, padding=radius) > 0
-
-
-def _without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
-    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no past."""
-    return HeatmapPropagator(
-        peak_kernel=3,
-        top_k=propagator.top_k,
-        score_threshold=propagator.score_threshold,
-        nms_threshold=propagator.nms_threshold,
-        stride=propagator.stride,
-    )

@@ -15,8 +15,10 @@ class Summary:
         frames: Frames that went through.
         detections: Objects found in them, all frames together.
         carried: How many of these the network alone would not have shown.
-        gaps_closed: Runs of carried frames of one object that end with the network seeing it again.
+        gaps_closed: Runs of carried frames of one object that end with the network seeing it again; frames that the
+            detector did not look at make no such run.
         cuts: Scene cuts.
+        coasted: Frames that the detector did not look at.
         seconds: How long it took.
         files: What was written.
         notes: What of the audio was left out and why.
@@ -30,12 +32,15 @@ class Summary:
     carried: int = 0
     gaps_closed: int = 0
     cuts: int = 0
+    coasted: int = 0
     seconds: float = 0.0
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problem: str = ""
     interrupted: bool = False
-    _in_gap: set[int] = field(default_factory=set, repr=False)  # objects that only the memory showed in the last frame
+    _in_gap: set[int] = field(
+        default_factory=set, repr=False
+    )  # objects that only the memory showed when the detector last looked
 
     @property
     def frames_per_second(self) -> float:
@@ -50,6 +55,8 @@ class Summary:
         self.frames += 1
         self.detections += len(found.ids)
         self.carried += len(carried)
-        self.gaps_closed += len(self._in_gap & seen)
-        self._in_gap = carried
         self.cuts += result.cut
+        self.coasted += result.coasted
+        if not result.coasted:
+            self.gaps_closed += len(self._in_gap & seen)
+            self._in_gap = carried

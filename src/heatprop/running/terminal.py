@@ -1,6 +1,6 @@
 """What the user sees of a run: progress, problems as they come, a table at the end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -71,11 +71,21 @@ class Terminal:
         """Print the figures of all videos."""
         table = Table(box=SIMPLE_HEAD)
         table.add_column("video", overflow="fold")
-        for name in ("frames", "detections", "carried", "gaps\nclosed", "scene\ncuts", "frames/s"):
+        columns: dict[str, Callable[[Summary], int]] = {
+            "frames": lambda one: one.frames,
+            "not\nlooked at": lambda one: one.coasted,
+            "detections": lambda one: one.detections,
+            "carried": lambda one: one.carried,
+            "gaps\nclosed": lambda one: one.gaps_closed,
+            "scene\ncuts": lambda one: one.cuts,
+        }
+        if not any(one.coasted for one in summaries):
+            del columns["not\nlooked at"]
+        for name in (*columns, "frames/s"):
             table.add_column(name, justify="right", no_wrap=True)
         for one in summaries:
-            counts = (one.frames, one.detections, one.carried, one.gaps_closed, one.cuts)
-            table.add_row(Text(str(one.path)), *map(str, counts), f"{one.frames_per_second:.1f}")
+            counts = (str(count(one)) for count in columns.values())
+            table.add_row(Text(str(one.path)), *counts, f"{one.frames_per_second:.1f}")
         self._out.print(table)
         failed = sum(bool(one.problem) for one in summaries)
         if failed and len(summaries) > 1:
