@@ -105,22 +105,10 @@ def pack_tracklets(
 ) -> Tracklets:
     """Keep of the ordered candidates what the next frame inherits from."""
     x, y = found.cells.unbind(2)
-    tracklets = Tracklets(
-        found.labels,
-        x,
-        y,
-        score,
-        found.ages,
-        found.sizes,
-        track_ids,
-        valid,
-        next_id,
-        position=found.positions,
-        velocity=velocity,
-        unseen=found.unseen,
-    )
+    shared = (found.labels, x, y, score, found.ages, found.sizes, track_ids, valid)
     # copies: whoever edits the detections in place leaves the memory alone
-    return Tracklets(*(field.clone(memory_format=torch.contiguous_format) for field in tracklets))
+    own = (field.clone(memory_format=torch.contiguous_format) for field in shared)
+    return Tracklets(*own, next_id, position=found.positions, velocity=velocity, unseen=found.unseen)
 
 
 def describe(
