@@ -104,23 +104,26 @@ def pack_tracklets(
     found: Candidates, score: Tensor, track_ids: Tensor, valid: Tensor, next_id: Tensor, velocity: Tensor
 ) -> Tracklets:
     """Keep of the ordered candidates what the next frame inherits from."""
+
+    def own(field: Tensor) -> Tensor:
+        """Copy what detections share: whoever edits them in place leaves the memory alone."""
+        return field.clone(memory_format=torch.contiguous_format)
+
     x, y = found.cells.unbind(2)
-    tracklets = Tracklets(
-        found.labels,
-        x,
-        y,
-        score,
-        found.ages,
-        found.sizes,
-        track_ids,
-        valid,
+    return Tracklets(
+        own(found.labels),
+        own(x),
+        own(y),
+        own(score),
+        own(found.ages),
+        own(found.sizes),
+        own(track_ids),
+        own(valid),
         next_id,
         position=found.positions,
         velocity=velocity,
         unseen=found.unseen,
     )
-    # copies: whoever edits the detections in place leaves the memory alone
-    return Tracklets(*(field.clone(memory_format=torch.contiguous_format) for field in tracklets))
 
 
 def describe(
