@@ -27,6 +27,7 @@ from heatprop.running.results import Cuts
 from heatprop.running.terminal import Terminal
 from heatprop.synthetic.commands import make_benchmark
 from heatprop.tuning.commands import tune
+from heatprop.tuning.suggesting import suggest_radius_for
 from heatprop.video import CameraMotion
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
@@ -144,6 +145,7 @@ def demo(
 
 app.add_typer(eval_app, name="eval")
 app.command(no_args_is_help=True)(tune)
+app.command("suggest-radius", no_args_is_help=True)(suggest_radius_for)
 app.command(no_args_is_help=True)(make_benchmark)
 app.command(no_args_is_help=True)(reproduce)
 app.command(context_settings=HANDED_OVER)(train)

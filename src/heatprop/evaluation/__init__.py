@@ -38,6 +38,7 @@ from heatprop.evaluation.subsets import (
     subset_average_precision,
     subset_curves,
 )
+from heatprop.evaluation.tracked_motion import tracked_displacement
 
 __all__ = [
     "COCO",
@@ -78,5 +79,6 @@ __all__ = [
     "subset_curves",
     "suggest_radius",
     "track_hits",
+    "tracked_displacement",
     "uncovered_pairs",
 ]

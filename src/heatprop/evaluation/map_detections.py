@@ -126,17 +126,26 @@ def detect_with_each(maps: SavedMaps, settings: Mapping[str, Setting]) -> dict[s
     Raises:
         ValueError: If an option is out of its range.
     """
-    import torch
-
-    runs = {name: _Run(_propagator(setting, maps.stride), setting.memory) for name, setting in settings.items()}
-    with torch.inference_mode():
-        for number in range(len(maps.heatmap)):
-            one = _frame_of(maps, number)
-            for run in runs.values():
-                run.detect(one)
     return {
-        name: TimedDetections(Predictions.of_video(maps.name, run.frames), run.seconds) for name, run in runs.items()
+        name: TimedDetections(Predictions.of_video(maps.name, run.frames), run.seconds)
+        for name, run in _run_each(maps, settings).items()
     }
+
+
+def detect_frames(maps: SavedMaps, setting: Setting = HP) -> list[dict[str, Any]]:
+    """Detect objects in one video's saved maps, and keep all that is known of them: ids, ages, what is carried.
+
+    Args:
+        maps: The maps.
+        setting: How.
+
+    Returns:
+        For each frame what `heatprop.Detections.unpad` gives for it.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+    return _run_each(maps, {"": setting})[""].frames
 
 
 def seq_nms_predictions(predictions: Predictions) -> Predictions:
@@ -211,6 +220,18 @@ class _Run:
         detections = self.propagator(*maps, reset=again).detections
         self.seconds += time.perf_counter() - start
         self.frames += detections.unpad()
+
+
+def _run_each(maps: SavedMaps, settings: Mapping[str, Setting]) -> dict[str, _Run]:
+    import torch
+
+    runs = {name: _Run(_propagator(setting, maps.stride), setting.memory) for name, setting in settings.items()}
+    with torch.inference_mode():
+        for number in range(len(maps.heatmap)):
+            one = _frame_of(maps, number)
+            for run in runs.values():
+                run.detect(one)
+    return runs
 
 
 def _frame_of(maps: SavedMaps, number: int) -> "list[Tensor]":
