@@ -181,7 +181,7 @@ def moving(steps, *, scores=None, frames=12):
 def test_objects_that_are_followed_give_what_ground_truth_gives():
     pytest.importorskip("torch", reason="follows objects with a propagator")
     from heatprop.evaluation import displacement
-    from heatprop.evaluation.tracked_motion import displacement_in_maps
+    from heatprop.evaluation.followed_maps import displacement_in_maps
 
     maps = moving([0, 1, 3, 6])
     moved, expected = displacement_in_maps(maps), displacement(maps.truth)
@@ -191,7 +191,7 @@ def test_objects_that_are_followed_give_what_ground_truth_gives():
 
 def test_motions_beyond_the_radius_are_not_seen():
     pytest.importorskip("torch", reason="follows objects with a propagator")
-    from heatprop.evaluation.tracked_motion import FOLLOW, displacement_in_maps
+    from heatprop.evaluation.followed_maps import FOLLOW, displacement_in_maps
 
     moved = displacement_in_maps(moving([1, 5]), setting=FOLLOW._replace(radius=3))
     assert moved[~np.isnan(moved)] == pytest.approx([1.0] * 11)
@@ -201,7 +201,7 @@ def test_motions_beyond_the_radius_are_not_seen():
 
 def test_a_missed_frame_costs_two_pairs():
     pytest.importorskip("torch", reason="follows objects with a propagator")
-    from heatprop.evaluation.tracked_motion import displacement_in_maps
+    from heatprop.evaluation.followed_maps import displacement_in_maps
 
     moved = displacement_in_maps(moving([1], scores=[0.9] * 5 + [0.001] + [0.9] * 6))
     assert moved[~np.isnan(moved)] == pytest.approx([1.0] * 9)

@@ -7,11 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray, check_boxes
-from heatprop.evaluation.map_detections import Setting, detect_frames
-from heatprop.evaluation.saved_maps import SavedMaps
-
-FOLLOW = Setting(radius=6, alpha=0.5, nms_threshold=0.5, peak_kernel=3, claim_once=True)
-"""A memory to follow objects with, not to detect them: it looks far, and lets each go on as one only."""
 
 SURE = 0.3
 """Network score from which a detection is an object."""
@@ -25,7 +20,8 @@ def tracked_displacement(
     A detection has a displacement if the frame before has one of the same ``track_ids``, the network saw both, and each
     is the other's nearest of its class: where somebody else is nearer, the identity may have passed from one object to
     another. Only motions that the propagator can follow are seen, so **run it with a large radius and**
-    ``claim_once=True`` (`FOLLOW`); what is missed or blurred is not seen, and fast objects are missed more often.
+    ``claim_once=True`` (``followed_maps.FOLLOW``); what is missed or blurred is not seen, and fast objects are missed more
+    often.
     Shares of uncovered pairs are therefore rather too small.
 
     Args:
@@ -54,23 +50,6 @@ def tracked_displacement(
         parts.append(np.full(len(now.track), np.nan) if before is None else _step(before, now))
         before = now
     return np.concatenate(parts)
-
-
-def displacement_in_maps(maps: SavedMaps, *, setting: Setting = FOLLOW, score: float = SURE) -> FloatArray:
-    """Measure `tracked_displacement` in one video's saved maps; no ground truth is read, torch is needed.
-
-    Args:
-        maps: The maps.
-        setting: How objects are followed.
-        score: Lowest network score, in [0, 1].
-
-    Returns:
-        In cells, shape ``(n,)``.
-
-    Raises:
-        ValueError: If an option is out of its range.
-    """
-    return tracked_displacement(detect_frames(maps, setting), stride=maps.stride, score=score)
 
 
 class _Seen(NamedTuple):

@@ -10,9 +10,10 @@ from heatprop.evaluating import options as use
 from heatprop.evaluating.commands import make_console
 from heatprop.evaluation.bad_rows import Skipped
 from heatprop.evaluation.column_checks import FloatArray
+from heatprop.evaluation.followed_maps import FOLLOW, displacement_in_maps
 from heatprop.evaluation.motion import displacement, suggest_radius, uncovered_pairs
 from heatprop.evaluation.saved_maps import iterate_saved_maps
-from heatprop.evaluation.tracked_motion import FOLLOW, SURE, displacement_in_maps
+from heatprop.evaluation.tracked_motion import SURE
 
 FEW = 50
 """Pairs below which a suggestion hangs on single objects."""
