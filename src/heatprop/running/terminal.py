@@ -83,9 +83,11 @@ class Terminal:
             del columns["not\nlooked at"]
         for name in (*columns, "frames/s"):
             table.add_column(name, justify="right", no_wrap=True)
+        names = [one.path.name for one in summaries]
+        unique = len(set(names)) == len(names)  # else only the folders tell them apart
         for one in summaries:
             counts = (str(count(one)) for count in columns.values())
-            table.add_row(Text(str(one.path)), *counts, f"{one.frames_per_second:.1f}")
+            table.add_row(Text(one.path.name if unique else str(one.path)), *counts, f"{one.frames_per_second:.1f}")
         self._out.print(table)
         failed = sum(bool(one.problem) for one in summaries)
         if failed and len(summaries) > 1:
