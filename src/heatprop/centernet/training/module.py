@@ -34,7 +34,10 @@ class CenterNetTraining(LightningModule):
 
     def __init__(self, model: CenterNet, config: TrainingConfig, *, steps_per_epoch: int) -> None:
         super().__init__()
-        self.model = model.to(memory_format=_memory_format(config))
+        for weight in model.parameters():  # Module.to(memory_format=) has no type before torch 2.14
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=_memory_format(config))
+        self.model = model
         self.config = config
         self.steps_per_epoch = steps_per_epoch
         self.loss = CenterNetLoss(size_weight=config.size_weight, offset_weight=config.offset_weight)
