@@ -11,7 +11,7 @@ from heatprop.coasting import coast
 from heatprop.motion import predict
 from heatprop.options import PropagatorOptions
 from heatprop.output import PropagatorOutput, stack_outputs
-from heatprop.propagation import balance_heatmap, cast_squares, find_tracked_peaks, inherit
+from heatprop.propagation import Squares, balance_heatmap, cast_squares, find_tracked_peaks, inherit
 from heatprop.structures import Detections, HeadMaps, Tracklets
 from heatprop.tracklets import continue_with, forget
 
@@ -240,17 +240,7 @@ class HeatmapPropagator(PropagatorOptions):
         if reset is not None:
             prior = forget(prior, reset)
         prior, leaving = predict(prior, shape, shift=shift, velocity=self.velocity, border=self.border)
-        squares = cast_squares(
-            prior,
-            shape,
-            radius=self.radius,
-            alpha=self.alpha,
-            beta=self.beta,
-            max_length=self.max_length,
-            radius_per_size=self.radius_per_size,
-            max_radius=self.max_radius,
-            leaving=leaving,
-        )
+        squares = self._cast(prior, shape, leaving)
         on_squares = inherit(prior, squares, squares.cells)
         balanced = balance_heatmap(heatmap, squares, on_squares, average=self.average)
         kernel = max(3, 2 * self.radius + 1) if self.peak_kernel is None else self.peak_kernel
@@ -283,4 +273,17 @@ class HeatmapPropagator(PropagatorOptions):
         returned = balanced.to(heatmap.dtype)
         return tracklets, PropagatorOutput(
             returned, detections, prior, heatmap, maps.size, self.radius, self.radius_per_size, self.max_radius
+        )
+
+    def _cast(self, prior: Tracklets, shape: tuple[int, ...], leaving: Tensor | None) -> Squares:
+        return cast_squares(
+            prior,
+            shape,
+            radius=self.radius,
+            alpha=self.alpha,
+            beta=self.beta,
+            max_length=self.max_length,
+            radius_per_size=self.radius_per_size,
+            max_radius=self.max_radius,
+            leaving=leaving,
         )

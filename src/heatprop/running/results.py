@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from heatprop.checks import check_maps
+from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
 from heatprop.running.memory import without_memory
 from heatprop.running.picture import Picture, fit
-from heatprop.structures import Detections, HeadMaps, Tracklets
+from heatprop.structures import Detections, HeadMaps
 from heatprop.video import CameraMotion, Frame, cell_motion
 
 Cuts = Callable[[NDArray[np.uint8]], bool]
@@ -203,7 +203,7 @@ class FrameDetector:
         detections: Detections,
         *,
         cut: bool,
-        memory: Tracklets | None = None,
+        propagated: PropagatorOutput | None = None,
         first_id: int = 0,
     ) -> FrameResult:
         """Put together what a frame gives.
@@ -214,7 +214,7 @@ class FrameDetector:
             maps: The detector's maps.
             detections: What the memory makes of them, ``(1, K)``.
             cut: Whether a new scene starts with it.
-            memory: The tracklets that the memory expected in it, if known: saved maps keep what they reach.
+            propagated: What the propagator returned, if known: saved maps keep what the memory reaches.
             first_id: Number of the scene's first object in the video.
 
         Returns:
@@ -226,7 +226,9 @@ class FrameDetector:
             without = self._found(picture, output.detections, first_id=0)
         network = None
         if self._keep_maps:
-            reached = _reached(memory, maps.heatmap, self._propagator)
+            reached = torch.zeros_like(maps.heatmap[:, :1], dtype=torch.bool)
+            if propagated is not None:  # elsewhere the network alone finds something
+                reached = (propagated.prior_score() > 0).any(1, keepdim=True)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
         found = self._found(picture, detections, first_id=first_id)
         return FrameResult(frame, found, without, cut, maps.size is None, maps.heatmap.shape[1], network)
@@ -243,7 +245,7 @@ class FrameDetector:
             shift = None if shift is None else shift.to(maps.heatmap.device)
             output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset, shift=shift)
         result = self.describe(
-            frame, picture, maps, output.detections, cut=cut, memory=output.prior, first_id=self._first_id
+            frame, picture, maps, output.detections, cut=cut, propagated=output, first_id=self._first_id
         )
         self._looked = picture, result
         return result
@@ -283,13 +285,3 @@ def _named(detector: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise DetectorError(f"{detector}: {error}") from error
-
-
-def _reached(memory: Tracklets | None, heatmap: torch.Tensor, propagator: HeatmapPropagator) -> torch.Tensor:
-    """Mark the cells that the memory propagates to; elsewhere the network alone finds something."""
-    radius = propagator.max_radius if propagator.radius_per_size else propagator.radius
-    cells = torch.zeros_like(heatmap[:, :1], dtype=torch.float32)  # (1, 1, H, W)
-    if memory is not None:
-        valid = memory.valid[0]
-        cells[0, 0, memory.y[0, valid], memory.x[0, valid]] = 1
-    return functional.max_pool2d(cells, 2 * radius + 1, stride=1, padding=radius) > 0
