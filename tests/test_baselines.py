@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from heatprop import HeatmapPropagator
-from heatprop.evaluation.baselines import compare_methods, methods_like, table1
 from heatprop.evaluation.columns import GroundTruth, Predictions
-from heatprop.evaluation.map_detections import (
+from heatprop.maps.detecting import (
     HP,
     INTERPOLATION,
     PER_FRAME,
@@ -19,7 +18,8 @@ from heatprop.evaluation.map_detections import (
     name_classes,
     seq_nms_predictions,
 )
-from heatprop.evaluation.saved_maps import SavedMaps
+from heatprop.maps.saved import SavedMaps
+from heatprop.maps.table1 import compare_methods, methods_like, table1
 
 BOX = (24, 24, 40, 40)  # 4 x 4 cells around cell (8, 8), stride 4
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatprop.letterbox import Letterbox, letterbox
+from heatprop.centernet.letterbox import Letterbox, letterbox
 
 SHAPES = [(9, 16, 8), (16, 9, 12), (5, 7, 21), (1, 1, 4), (1, 6, 3), (12, 12, 12)]  # height, width, size
 

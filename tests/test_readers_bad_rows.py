@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from heatprop.evaluation import bad_rows, number_rows
-from heatprop.evaluation.bad_rows import Skipped, located, parse_number, parse_whole
-from heatprop.evaluation.json_files import load_json, require
-from heatprop.evaluation.number_rows import read_number_rows
-from heatprop.evaluation.replacing import replacing
+from heatprop.formats import bad_rows, number_rows
+from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_whole
+from heatprop.formats.json_files import load_json, require
+from heatprop.formats.number_rows import read_number_rows
+from heatprop.formats.whole_files import replacing
 
 
 def write(path, text):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from heatprop.evaluation.bad_rows import Skipped
-from heatprop.evaluation.coco import read_coco, read_coco_results, write_coco, write_coco_results
 from heatprop.evaluation.columns import Predictions
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.coco import read_coco, read_coco_results, write_coco, write_coco_results
 
 
 def video_data():

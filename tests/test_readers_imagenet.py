@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from heatprop.evaluation import imagenet_classes
-from heatprop.evaluation.bad_rows import Skipped
 from heatprop.evaluation.columns import Predictions
-from heatprop.evaluation.detections_file import iterate_detections_file, read_detections_file, write_detections_file
-from heatprop.evaluation.imagenet import read_det, read_vid
-from heatprop.evaluation.imagenet_classes import VID_CLASSES, VID_WNIDS, class_ids
-from heatprop.evaluation.imagenet_lists import list_frames, read_frame_list, read_image_list, write_frame_list
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, Annotation, read_annotation, write_annotation
+from heatprop.formats import imagenet_classes
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.detections_file import iterate_detections_file, read_detections_file, write_detections_file
+from heatprop.formats.imagenet import read_det, read_vid
+from heatprop.formats.imagenet_classes import VID_CLASSES, VID_WNIDS, class_ids
+from heatprop.formats.imagenet_lists import list_frames, read_frame_list, read_image_list, write_frame_list
+from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation, read_annotation, write_annotation
 
 DOG, BUS, PERSON = "n02084071", "n02924116", "n00007846"
 
@@ -305,7 +305,7 @@ def test_a_detection_file_is_read_by_frame_id(tmp_path):
 
 
 def test_a_detection_file_written_is_read_back_to_the_last_bit(root, monkeypatch):
-    monkeypatch.setattr("heatprop.evaluation.number_rows.LINES_AT_ONCE", 7)
+    monkeypatch.setattr("heatprop.formats.number_rows.LINES_AT_ONCE", 7)
     frames = list_frames(root)
     found = detections(frames)
     write_detections_file(root / "det.txt", found, frames)

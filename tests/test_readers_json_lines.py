@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from heatprop.evaluation import json_lines
-from heatprop.evaluation.bad_rows import Skipped
-from heatprop.evaluation.json_lines import DetectionLine, iterate_json_lines, read_json_lines, write_json_lines
+from heatprop.formats import json_lines
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.json_lines import DetectionLine, iterate_json_lines, read_json_lines, write_json_lines
 
 LINE = {
     "frame": 3,

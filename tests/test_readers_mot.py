@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from heatprop.evaluation.bad_rows import Skipped
 from heatprop.evaluation.columns import GroundTruth, Predictions
-from heatprop.evaluation.mot import (
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.mot import (
     find_mot_sequences,
     read_mot_detections,
     read_mot_truth,

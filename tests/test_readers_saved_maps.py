@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from heatprop.evaluation.bad_rows import Skipped
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.saved_maps import SavedMaps, iterate_saved_maps, read_saved_maps, write_saved_maps
+from heatprop.formats.bad_rows import Skipped
+from heatprop.maps.saved import SavedMaps, iterate_saved_maps, read_saved_maps, write_saved_maps
 
 
 def arrays(frames=5, channels=1):

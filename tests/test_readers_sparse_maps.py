@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.map_detections import (
+from heatprop.maps.detecting import (
     INTERPOLATION,
     PER_FRAME,
     detect_in_maps,
     detect_with_each,
     timed_detections,
 )
-from heatprop.evaluation.saved_maps import SavedMaps, read_archive, read_saved_maps, write_saved_maps
-from heatprop.evaluation.sparse_maps import MapPacker, SparseFrames, read_sparse_arrays, sparse_arrays
+from heatprop.maps.saved import SavedMaps, read_archive, read_saved_maps, write_saved_maps
+from heatprop.maps.sparse import MapPacker, SparseFrames, read_sparse_arrays, sparse_arrays
 from heatprop.tuning.space import first_settings
 
 NOBODY = GroundTruth([], [], [], [], [])

@@ -7,10 +7,10 @@ import tubelet_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heatprop.offline.seq_nms import Tubelets, rescore_boxes, seq_nms
+from heatprop.offline.seq_nms_detections import seq_nms_detections
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections
-from heatprop.tubelet_detections import seq_nms_detections
-from heatprop.tubelets import Tubelets, rescore_boxes, seq_nms
 
 
 def smooth_video(rng, *, frames, boxes, classes):
@@ -107,7 +107,7 @@ def test_a_crowd_that_is_one_component_equals_the_loop_oracle():
 
 
 def test_more_pairs_than_one_chunk_holds_equal_the_loop_oracle(monkeypatch):
-    monkeypatch.setattr("heatprop.tubelet_links.CHUNK", 5)
+    monkeypatch.setattr("heatprop.offline.tubelet_links.CHUNK", 5)
     rng = np.random.default_rng(10)
     for _ in range(100):
         assert_equals_the_oracle(smooth_video(rng, frames=5, boxes=6, classes=2))

@@ -10,11 +10,11 @@ import toy
 import two_pass_oracle
 
 from heatprop import HeadMaps, HeatmapPropagator, two_pass
-from heatprop.frame_store import FrameStore
-from heatprop.two_pass_frames import NOBODY, FrameObjects, merge_directions, pair_up
-from heatprop.two_pass_identities import Identities
-from heatprop.two_pass_motion import reverse_shift
-from heatprop.two_passes import backward_pass
+from heatprop.offline.backward_motion import reverse_shift
+from heatprop.offline.frame_store import FrameStore
+from heatprop.offline.merged_identities import Identities
+from heatprop.offline.merging import NOBODY, FrameObjects, merge_directions, pair_up
+from heatprop.offline.two_pass import backward_pass
 
 PAIRED = ("box", "score", "label", "network_score", "carried", "age")
 FIELDS = ("boxes", "scores", "labels", "network_scores", "carried", "ages")
@@ -319,7 +319,7 @@ def test_frames_are_read_one_at_a_time_and_twice():
 
 
 def test_a_frame_store_reads_any_frame_and_leaves_no_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("heatprop.frame_store.IN_MEMORY", 10)
+    monkeypatch.setattr("heatprop.offline.frame_store.IN_MEMORY", 10)
     random = np.random.default_rng(0)
     frames = [[random.random((number, 3)), np.array([number > 1]), np.array(number)] for number in range(5)]
     with FrameStore(tmp_path) as store:
@@ -362,7 +362,7 @@ def test_maps_of_two_frames_at_most_are_in_memory():
 
 def test_memory_does_not_grow_with_the_video(monkeypatch):
     """What waits for the garbage collector is some 50 kB."""
-    monkeypatch.setattr("heatprop.frame_store.IN_MEMORY", 2**12)
+    monkeypatch.setattr("heatprop.offline.frame_store.IN_MEMORY", 2**12)
 
     def peak(count):
         tracemalloc.start()
@@ -375,7 +375,7 @@ def test_memory_does_not_grow_with_the_video(monkeypatch):
 
     peak(3)
     assert peak(160) < peak(40) + 120 * 1000
-    monkeypatch.setattr("heatprop.frame_store.IN_MEMORY", 2**26)
+    monkeypatch.setattr("heatprop.offline.frame_store.IN_MEMORY", 2**26)
     assert peak(160) > peak(40) + 120 * 1000, "a frame takes so many bytes"
 
 

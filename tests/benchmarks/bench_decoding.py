@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_image, read_file
 
 from heatprop.centernet.data import Augmentation, ImageNetVID, Sample, collate, read_picture
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, Annotation, write_annotation
-from heatprop.letterbox import fit, warp
+from heatprop.centernet.letterbox import fit, warp
+from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation, write_annotation
 from heatprop.synthetic import SceneOptions, make_scene, render_frame
 
 SIZES = {"1280 x 720 to 512": ((1280, 720), 512), "192 x 192 to 128": ((192, 192), 128)}  # as in ImageNet VID, as made
-WARP = "of which heatprop.letterbox"
+WARP = "of which heatprop.centernet.letterbox"
 
 
 def with_opencv(path: Path) -> np.ndarray:
@@ -64,7 +64,7 @@ def time_decoders(path: Path, size: int) -> tuple[dict[str, float], dict[str, fl
         "PyAV": lambda: with_pyav(path),
     }
     samples = {
-        "Pillow and heatprop.letterbox (used)": lambda: our_sample(path, size),
+        "Pillow and heatprop.centernet.letterbox (used)": lambda: our_sample(path, size),
         "OpenCV for both": lambda: opencv_sample(path, size),
         WARP: lambda: warp(frame[None], fit(frame.shape[2], frame.shape[1], size), size),
     }
@@ -113,7 +113,7 @@ def main() -> None:
             decoders, samples = time_decoders(root / "Data/VID/train/v/000000.JPEG", side)
             ours = decoders["Pillow (used)"]
             decoding += [[title, name, f"{took:.2f}", f"{took / ours:.2f}"] for name, took in decoders.items()]
-            ours = samples["Pillow and heatprop.letterbox (used)"]
+            ours = samples["Pillow and heatprop.centernet.letterbox (used)"]
             sampling += [[title, name, f"{took:.2f}", f"{took / ours:.2f}"] for name, took in samples.items()]
             data = ImageNetVID(root, per_video=None, size=side, augmentation=Augmentation())
             loading.append([title, *(f"{images_per_second(data, workers):.0f}" for workers in (0, 1, 2))])

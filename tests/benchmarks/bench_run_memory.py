@@ -11,7 +11,7 @@ import torch
 from measure import table
 
 from heatprop import HeadMaps, adapters
-from heatprop.commands import app
+from heatprop.cli.app import app
 from heatprop.faces import CenterFace
 from heatprop.video import VideoReader, VideoWriter
 

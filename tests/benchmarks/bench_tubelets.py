@@ -10,7 +10,7 @@ import time
 import numpy as np
 import tubelet_oracle
 
-from heatprop.tubelets import seq_nms
+from heatprop.offline.seq_nms import seq_nms
 
 
 def make_video(labels, *, frames, speed, side=900):

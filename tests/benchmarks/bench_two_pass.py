@@ -13,10 +13,10 @@ import numpy as np
 
 from heatprop import HeatmapPropagator
 from heatprop.evaluation import average_precision, detection_delay, gaps, ghost_rate, score_jitter, track_hits
-from heatprop.evaluation.baselines import FLAT
-from heatprop.evaluation.map_detections import STEADY, Setting, clip_boxes, detect_in_maps, name_classes
-from heatprop.evaluation.saved_maps import iterate_saved_maps
-from heatprop.evaluation.two_pass_detections import two_pass_in_maps
+from heatprop.maps.detecting import STEADY, Setting, clip_boxes, detect_in_maps, name_classes
+from heatprop.maps.saved import iterate_saved_maps
+from heatprop.maps.table1 import FLAT
+from heatprop.maps.two_pass import two_pass_in_maps
 
 SETTINGS = {
     "paper": Setting(),

@@ -17,9 +17,9 @@ import torch
 from measure import table
 
 from heatprop import HeatmapPropagator, evaluation
-from heatprop.evaluation.baselines import FLAT
-from heatprop.evaluation.map_detections import clip_boxes, name_classes
-from heatprop.evaluation.saved_maps import SavedMaps, iterate_saved_maps
+from heatprop.maps.detecting import clip_boxes, name_classes
+from heatprop.maps.saved import SavedMaps, iterate_saved_maps
+from heatprop.maps.table1 import FLAT
 
 COUNTS = (1, 2, 3, 5)
 MEMORIES = {"the paper": HeatmapPropagator, "steady": HeatmapPropagator.steady}

@@ -19,8 +19,8 @@ import torch
 from measure import table
 
 from heatprop import evaluation
-from heatprop.evaluation.map_detections import HP, PER_FRAME, STEADY, Setting, clip_boxes, detect_in_maps, name_classes
-from heatprop.evaluation.saved_maps import SavedMaps, iterate_saved_maps
+from heatprop.maps.detecting import HP, PER_FRAME, STEADY, Setting, clip_boxes, detect_in_maps, name_classes
+from heatprop.maps.saved import SavedMaps, iterate_saved_maps
 
 FLAT = evaluation.Rule(iou_threshold=0.5, small_objects=False, plus_one=False)
 RECALL = 0.5

@@ -163,7 +163,7 @@ def test_bad_frames_are_refused_with_their_number():
 def moving(steps, *, scores=None, frames=12):
     """Saved maps of objects that go by so many cells a frame, one per row of the picture, peaks in whole cells."""
     from heatprop.evaluation import GroundTruth
-    from heatprop.evaluation.saved_maps import SavedMaps
+    from heatprop.maps.saved import SavedMaps
 
     heatmap = np.full((frames, 1, 12 * len(steps), 96), 0.001)
     rows = []
@@ -181,7 +181,7 @@ def moving(steps, *, scores=None, frames=12):
 def test_objects_that_are_followed_give_what_ground_truth_gives():
     pytest.importorskip("torch", reason="follows objects with a propagator")
     from heatprop.evaluation import displacement
-    from heatprop.evaluation.followed_maps import displacement_in_maps
+    from heatprop.maps.following import displacement_in_maps
 
     maps = moving([0, 1, 3, 6])
     moved, expected = displacement_in_maps(maps), displacement(maps.truth)
@@ -191,7 +191,7 @@ def test_objects_that_are_followed_give_what_ground_truth_gives():
 
 def test_motions_beyond_the_radius_are_not_seen():
     pytest.importorskip("torch", reason="follows objects with a propagator")
-    from heatprop.evaluation.followed_maps import FOLLOW, displacement_in_maps
+    from heatprop.maps.following import FOLLOW, displacement_in_maps
 
     moved = displacement_in_maps(moving([1, 5]), setting=FOLLOW._replace(radius=3))
     assert moved[~np.isnan(moved)] == pytest.approx([1.0] * 11)
@@ -201,7 +201,7 @@ def test_motions_beyond_the_radius_are_not_seen():
 
 def test_a_missed_frame_costs_two_pairs():
     pytest.importorskip("torch", reason="follows objects with a propagator")
-    from heatprop.evaluation.followed_maps import displacement_in_maps
+    from heatprop.maps.following import displacement_in_maps
 
     moved = displacement_in_maps(moving([1], scores=[0.9] * 5 + [0.001] + [0.9] * 6))
     assert moved[~np.isnan(moved)] == pytest.approx([1.0] * 9)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from heatprop import HeadMaps
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, Annotation, write_annotation
+from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation, write_annotation
 from heatprop.reproducing.detecting import Network
 
 DOG, CAR = "n02084071", "n02958343"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from panorama import SIZE, pose, truth, view, world
 
-from heatprop.letterbox import letterbox
+from heatprop.centernet.letterbox import letterbox
 from heatprop.video import CameraMotion, cell_motion
 
 IDENTITY = np.eye(2, 3)

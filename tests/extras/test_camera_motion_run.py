@@ -10,7 +10,7 @@ from toy_detectors import CELL, lossless
 from typer.testing import CliRunner
 
 from heatprop.cli import app
-from heatprop.evaluation.saved_maps import read_saved_maps
+from heatprop.maps.saved import read_saved_maps
 
 STEP = 2 * CELL
 START = (44, 12)  # column and row of its cell in the first frame

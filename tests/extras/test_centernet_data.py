@@ -28,10 +28,10 @@ from heatprop.centernet.data import (  # noqa: E402
     sample_images,
 )
 from heatprop.centernet.data.augmentation import Colours, draw_colours  # noqa: E402
-from heatprop.evaluation.imagenet_classes import VID_WNIDS  # noqa: E402
-from heatprop.evaluation.imagenet_lists import FrameList, list_images  # noqa: E402
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, Annotation, write_annotation  # noqa: E402
-from heatprop.letterbox import letterbox  # noqa: E402
+from heatprop.centernet.letterbox import letterbox  # noqa: E402
+from heatprop.formats.imagenet_classes import VID_WNIDS  # noqa: E402
+from heatprop.formats.imagenet_lists import FrameList, list_images  # noqa: E402
+from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation, write_annotation  # noqa: E402
 
 WNIDS = list(VID_WNIDS)
 SIZE = 64
@@ -568,8 +568,8 @@ def test_the_papers_data_is_both(ramps, det):
 
 def test_a_rendered_benchmark_is_read_as_rendered(tmp_path):
     pytest.importorskip("skimage", reason="needs heatprop[benchmark]")
-    from heatprop.evaluation.imagenet import read_vid
-    from heatprop.evaluation.imagenet_lists import read_frame_list
+    from heatprop.formats.imagenet import read_vid
+    from heatprop.formats.imagenet_lists import read_frame_list
     from heatprop.synthetic import SceneOptions, make_benchmark
 
     scene = SceneOptions(size=(96, 64), frames=20, objects=(2, 3), length=(0.3, 0.5))

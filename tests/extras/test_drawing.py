@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from heatprop.drawing import CARRIED, SEEN, annotate, blur, side_by_side, title_height
+from heatprop.video.drawing import CARRIED, SEEN, annotate, blur, side_by_side, title_height
 
 GREY = 127
 

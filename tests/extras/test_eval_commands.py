@@ -10,14 +10,14 @@ pytest.importorskip("typer", reason="needs the extra cli")
 pytest.importorskip("rich", reason="needs the extra cli")
 from typer.testing import CliRunner
 
-from heatprop.evaluating.commands import eval_app
-from heatprop.evaluating.documents import to_document, write_json
-from heatprop.evaluating.report import evaluate
+from heatprop.cli.eval import eval_app
 from heatprop.evaluation.columns import GroundTruth, Predictions
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, Annotation, write_annotation
 from heatprop.evaluation.matching import COCO, VID
-from heatprop.evaluation.mot import write_mot_detections, write_mot_truth
-from heatprop.evaluation.saved_maps import SavedMaps, write_saved_maps
+from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation, write_annotation
+from heatprop.formats.mot import write_mot_detections, write_mot_truth
+from heatprop.maps.saved import SavedMaps, write_saved_maps
+from heatprop.reports.documents import to_document, write_json
+from heatprop.reports.report import evaluate
 
 VIDEO = "val/ILSVRC2015_val_00000000"
 BOXES = [(100, 100, 199, 199), (125, 100, 224, 199), (125, 100, 224, 199)]

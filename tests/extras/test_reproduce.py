@@ -22,18 +22,17 @@ from typer.testing import CliRunner
 import heatprop
 from heatprop import HeatmapPropagator
 from heatprop.centernet import CenterNet, load_checkpoint, normalize
-from heatprop.commands import app
-from heatprop.drawing import CARRIED
-from heatprop.evaluating.commands import eval_app
-from heatprop.evaluating.documents import to_document
-from heatprop.evaluation.baselines import table1
+from heatprop.centernet.letterbox import letterbox
+from heatprop.cli.app import app
+from heatprop.cli.eval import eval_app
 from heatprop.evaluation.columns import join
-from heatprop.evaluation.detections_file import write_detections_file
-from heatprop.evaluation.imagenet import read_vid
-from heatprop.evaluation.imagenet_classes import class_ids
-from heatprop.evaluation.imagenet_lists import list_frames
-from heatprop.evaluation.saved_maps import iterate_saved_maps
-from heatprop.letterbox import letterbox
+from heatprop.formats.detections_file import write_detections_file
+from heatprop.formats.imagenet import read_vid
+from heatprop.formats.imagenet_classes import class_ids
+from heatprop.formats.imagenet_lists import list_frames
+from heatprop.maps.saved import iterate_saved_maps
+from heatprop.maps.table1 import table1
+from heatprop.reports.documents import to_document
 from heatprop.reproducing import paper, running
 from heatprop.reproducing.moments import draw_moment, find_moments
 from heatprop.reproducing.plan import make_plan, parse_shard
@@ -43,6 +42,7 @@ from heatprop.reproducing.running import Reading, process_videos
 from heatprop.reproducing.runs import run_names
 from heatprop.reproducing.tables import paper_tables, to_markdown
 from heatprop.reproducing.writing import _hits_of_figure_4, report_document
+from heatprop.video.drawing import CARRIED
 
 SIZE = 128
 NAMES = {1: "dog", 2: "car"}
@@ -169,7 +169,7 @@ def test_the_report_holds_every_table_of_the_paper(finished):
 
 def test_no_two_runs_look_alike_in_the_pictures(finished):
     pytest.importorskip("matplotlib", reason="needs the extra plots")
-    from heatprop.evaluating.pictures import draw_curves
+    from heatprop.plots.curves import draw_curves
 
     lines = draw_curves(gather(finished, truth_of(finished)).curves).axes[0].lines
     assert len(lines) == len({(line.get_color(), line.get_linestyle()) for line in lines}) == 8

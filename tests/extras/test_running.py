@@ -13,7 +13,9 @@ import torch
 from toy_detectors import BOX, CELL, POISON, film
 
 from heatprop import HeadMaps, HeatmapPropagator
-from heatprop.evaluation.saved_maps import EVIDENCE, FLOOR, LOWEST, read_saved_maps
+from heatprop.cli.memory import make_memory
+from heatprop.cli.run_options import Carry
+from heatprop.maps.saved import EVIDENCE, FLOOR, LOWEST, read_saved_maps
 from heatprop.running import (
     Detector,
     DetectorError,
@@ -26,8 +28,6 @@ from heatprop.running import (
     load_detector,
 )
 from heatprop.running.interrupts import Interrupts
-from heatprop.running.memory import make_memory
-from heatprop.running.options import Carry
 from heatprop.running.picture import fit
 from heatprop.video import Frame
 

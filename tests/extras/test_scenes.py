@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scenedetect import ContentDetector, detect
 
-from heatprop.scenes import SceneCuts
+from heatprop.video.scenes import SceneCuts
 
 
 def clip(name):
@@ -95,6 +95,6 @@ def test_the_threshold_must_be_above_0(threshold):
 @pytest.mark.parametrize("package", ["cv2", "scenedetect"])
 def test_without_opencv_or_pyscenedetect_importing_it_says_what_to_install(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, "heatprop.scenes")
+    monkeypatch.delitem(sys.modules, "heatprop.video.scenes")
     with pytest.raises(ImportError, match=r"pip install 'heatprop\[video\]'; .* pip install opencv-python-headless"):
-        importlib.import_module("heatprop.scenes")
+        importlib.import_module("heatprop.video.scenes")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from heatprop.cli import app
 from heatprop.evaluation import GroundTruth
-from heatprop.evaluation.saved_maps import SavedMaps, write_saved_maps
+from heatprop.maps.saved import SavedMaps, write_saved_maps
 
 
 def write(path, step, *, frames=15, annotated=True, score=0.9):

@@ -12,10 +12,10 @@ from heatprop.evaluation import (  # noqa: E402 # after the packages of the extr
     Predictions,
     average_precision,
 )
-from heatprop.evaluation.imagenet import read_vid  # noqa: E402
-from heatprop.evaluation.imagenet_classes import VID_WNIDS  # noqa: E402
-from heatprop.evaluation.imagenet_lists import list_frames, read_frame_list  # noqa: E402
-from heatprop.evaluation.imagenet_xml import read_annotation  # noqa: E402
+from heatprop.formats.imagenet import read_vid  # noqa: E402
+from heatprop.formats.imagenet_classes import VID_WNIDS  # noqa: E402
+from heatprop.formats.imagenet_lists import list_frames, read_frame_list  # noqa: E402
+from heatprop.formats.imagenet_xml import read_annotation  # noqa: E402
 from heatprop.synthetic import (  # noqa: E402
     CLASSES,
     SceneOptions,
@@ -318,7 +318,7 @@ def test_an_option_out_of_its_range_is_refused(options, message):
 def test_the_command_makes_a_benchmark(tmp_path):
     typer = pytest.importorskip("typer", reason="needs heatprop[cli]")
     testing = pytest.importorskip("typer.testing")
-    from heatprop.synthetic.commands import make_benchmark as command
+    from heatprop.cli.make_benchmark import make_benchmark as command
 
     app = typer.Typer()
     app.command()(command)

@@ -9,7 +9,7 @@ pytest.importorskip("PIL", reason="needs heatprop[benchmark]")
 
 from heatprop import HeatmapPropagator  # after the packages of the extra are known to be there
 from heatprop.evaluation import GroundTruth, Predictions, average_precision
-from heatprop.evaluation.saved_maps import read_saved_maps, write_saved_maps
+from heatprop.maps.saved import read_saved_maps, write_saved_maps
 from heatprop.synthetic import (
     CLASSES,
     OracleDetector,

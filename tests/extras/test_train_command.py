@@ -9,7 +9,7 @@ from trainings import render
 from typer.testing import CliRunner
 
 from heatprop.centernet.training import TrainingInterrupted
-from heatprop.commands import app
+from heatprop.cli.app import app
 
 SMALL = ["--preset", "small", "--input-size", "32", "--epochs", "1", "--batch-size", "8", "--precision", "32"]
 

@@ -25,7 +25,7 @@ from heatprop.centernet.training import (
 from heatprop.centernet.training import module as training_module
 from heatprop.centernet.training.clips import ValidationClips
 from heatprop.centernet.training.images import find_classes, training_images
-from heatprop.evaluation.imagenet_classes import VID_WNIDS
+from heatprop.formats.imagenet_classes import VID_WNIDS
 
 
 @pytest.fixture(scope="module")

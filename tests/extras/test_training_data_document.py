@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, Annotation, write_annotation
+from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation, write_annotation
 
 pytest.importorskip("skimage", reason="needs heatprop[benchmark]")
 Image = pytest.importorskip("PIL.Image", reason="needs heatprop[train]")

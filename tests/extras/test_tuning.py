@@ -14,16 +14,16 @@ pytest.importorskip("optuna", reason="needs the extra tune")
 import typer
 from typer.testing import CliRunner
 
-from heatprop.evaluation.bad_rows import Skipped
-from heatprop.evaluation.baselines import FLAT
+from heatprop.cli.tune import tune
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.map_detections import HP, PER_FRAME, Setting
-from heatprop.evaluation.saved_maps import SavedMaps, write_saved_maps
+from heatprop.formats.bad_rows import Skipped
+from heatprop.maps.detecting import HP, PER_FRAME, Setting
+from heatprop.maps.saved import SavedMaps, write_saved_maps
+from heatprop.maps.table1 import FLAT
 from heatprop.tuning import clips as clips_module
 from heatprop.tuning import search as search_module
 from heatprop.tuning.choosing import advise, choose
 from heatprop.tuning.clips import Clips
-from heatprop.tuning.commands import tune
 from heatprop.tuning.measuring import Measures, measure
 from heatprop.tuning.search import search
 from heatprop.tuning.space import first_settings, from_parameters, to_parameters
@@ -270,7 +270,7 @@ import sys
 sys.path.insert(0, {str(Path(search_module.__file__).parents[2])!r})
 sys.modules["optuna"] = None
 from pathlib import Path
-from heatprop.tuning.commands import tune
+from heatprop.cli.tune import tune
 tune(Path({str(folder)!r}), Path({str(tmp_path / "out")!r}))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 import heatprop
 from heatprop import HeadMaps, HeatmapPropagator
 from heatprop.cli import app
-from heatprop.evaluation.saved_maps import LOWEST, read_saved_maps
-from heatprop.frame_store import FrameStore
+from heatprop.maps.saved import LOWEST, read_saved_maps
+from heatprop.offline.frame_store import FrameStore
 from heatprop.running import FrameDetector, TwoPassDetector, Wanted, load_detector, run_video
 from heatprop.running.picture import fit
 from heatprop.running.stored_maps import StoredMaps
@@ -226,9 +226,9 @@ def test_a_killed_run_leaves_no_temporary_file(tmp_path):
     out.mkdir()
     code = f"""
 import time, numpy
-from heatprop.frame_store import FrameStore
-import heatprop.frame_store
-heatprop.frame_store.IN_MEMORY = 10
+from heatprop.offline.frame_store import FrameStore
+import heatprop.offline.frame_store
+heatprop.offline.frame_store.IN_MEMORY = 10
 store = FrameStore({str(out)!r})
 store.append([numpy.random.default_rng(0).random(1000)])
 print("ready", flush=True)

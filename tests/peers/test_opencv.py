@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from heatprop.letterbox import letterbox, warp
+from heatprop.centernet.letterbox import letterbox, warp
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(108, 192, 64), (37, 100, 64), (33, 60, 128)])

@@ -11,8 +11,8 @@ from heatprop.centernet import CenterNet, normalize
 from heatprop.centernet.training import TrainingConfig, load_model, train
 from heatprop.centernet.training.clips import ValidationClips
 from heatprop.centernet.training.validation import measure
-from heatprop.evaluation.imagenet import read_vid
-from heatprop.evaluation.imagenet_lists import list_frames
+from heatprop.formats.imagenet import read_vid
+from heatprop.formats.imagenet_lists import list_frames
 from heatprop.synthetic import SceneOptions, make_benchmark
 
 CLASSES = ("n02924116", "n02391049")  # bus and zebra

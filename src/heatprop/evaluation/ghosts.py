@@ -9,7 +9,7 @@ from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.keys import frame_codes
 from heatprop.evaluation.matching import Rule, match
 from heatprop.evaluation.overlap import iou, pairs_in_groups
-from heatprop.evaluation.pictures import PictureSize, picture_sizes
+from heatprop.evaluation.picture_sizes import PictureSize, picture_sizes
 
 GHOST_LINK = Rule(iou_threshold=0.5, small_objects=False, plus_one=False)
 """When a ghost is the same as one of the frame before."""

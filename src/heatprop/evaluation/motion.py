@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from heatprop.evaluation.column_checks import FloatArray
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.evaluation.overlap import iou
-from heatprop.evaluation.pictures import PictureSize, picture_sizes
+from heatprop.evaluation.picture_sizes import PictureSize, picture_sizes
 from heatprop.evaluation.tracks import boxes_at, follows, order_tracks
 
 

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heatprop.evaluation.bad_rows import Skipped
+from heatprop.centernet.letterbox import fit, letterbox
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.imagenet_xml import read_annotation
-from heatprop.evaluation.saved_maps import SavedMaps, write_saved_maps
-from heatprop.evaluation.sparse_maps import MapPacker
-from heatprop.letterbox import fit, letterbox
-from heatprop.reproducing.pictures import read_batches
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.imagenet_xml import read_annotation
+from heatprop.maps.saved import SavedMaps, write_saved_maps
+from heatprop.maps.sparse import MapPacker
 from heatprop.reproducing.plan import STRIDE, Plan, Video
+from heatprop.reproducing.reading_ahead import read_batches
 from heatprop.structures import HeadMaps
 
 

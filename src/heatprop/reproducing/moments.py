@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from heatprop.drawing import annotate
 from heatprop.evaluation.column_checks import BoolArray
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.evaluation.hits import TrackHits
 from heatprop.evaluation.tracks import order_tracks
 from heatprop.reproducing.plan import Plan, Video
 from heatprop.reproducing.propagating import read_video_detections
+from heatprop.video.drawing import annotate
 
 SHOWN = 0.2
 """Boxes of this score and more are drawn."""
@@ -72,7 +72,7 @@ def draw_moment(plan: Plan, video: Video, moment: Moment) -> NDArray[np.uint8] |
     Returns:
         A picture, RGB; ``None`` where a frame's picture cannot be read.
     """
-    from heatprop.centernet.data.pictures import read_picture  # it needs torchvision
+    from heatprop.centernet.data.reading import read_picture  # it needs torchvision
 
     names, rows = plan.class_names(), []
     for method in METHODS:
@@ -105,7 +105,7 @@ def draw_moments(plan: Plan, truth: GroundTruth, hits: Mapping[str, TrackHits]) 
     """
     from PIL import Image
 
-    from heatprop.evaluation.replacing import replacing
+    from heatprop.formats.whole_files import replacing
 
     videos = {video.place: video for video in plan.videos()}
     paths = list[Path]()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from heatprop.centernet import CenterNet, load_checkpoint, normalize
-from heatprop.evaluation.imagenet_classes import VID_WNIDS
+from heatprop.formats.imagenet_classes import VID_WNIDS
 from heatprop.reproducing.detecting import Network
 from heatprop.running.detectors import find_device
 from heatprop.structures import HeadMaps

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heatprop.evaluation.imagenet_classes import VID_WNIDS
-from heatprop.evaluation.imagenet_lists import FrameList
-from heatprop.evaluation.json_files import load_json
-from heatprop.evaluation.replacing import replacing
+from heatprop.formats.imagenet_classes import VID_WNIDS
+from heatprop.formats.imagenet_lists import FrameList
+from heatprop.formats.json_files import load_json
+from heatprop.formats.whole_files import replacing
 
 STAMP = "reproduce.json"
 STRIDE = 4

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatprop.evaluation.columns import Predictions
-from heatprop.evaluation.map_detections import detect_with_each, seq_nms_predictions
-from heatprop.evaluation.replacing import replacing
-from heatprop.evaluation.saved_maps import read_archive, read_saved_maps
+from heatprop.formats.whole_files import replacing
+from heatprop.maps.detecting import detect_with_each, seq_nms_predictions
+from heatprop.maps.saved import read_archive, read_saved_maps
 from heatprop.reproducing.plan import Plan, Video
 from heatprop.reproducing.runs import METHODS, RESCORED, run_names
 

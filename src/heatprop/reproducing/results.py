@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from heatprop.evaluating.report import Report, evaluate
 from heatprop.evaluation.average_precision import AveragePrecision, average_precision
-from heatprop.evaluation.baselines import Table1Row
 from heatprop.evaluation.columns import GroundTruth, Predictions, join
 from heatprop.evaluation.curves import Curve
 from heatprop.evaluation.hits import TrackHits, track_hits
 from heatprop.evaluation.matching import VID, Rule
 from heatprop.evaluation.motion import displacement, uncovered_pairs
 from heatprop.evaluation.subsets import displacement_subsets, subset_curves
+from heatprop.maps.table1 import Table1Row
+from heatprop.reports.report import Report, evaluate
 from heatprop.reproducing.plan import STAMP, STRIDE, Plan, Video
 from heatprop.reproducing.propagating import VideoRuns, read_video_detections, read_video_runs
 from heatprop.reproducing.runs import CURVES, METHODS, RESCORED, run_names
@@ -62,7 +62,7 @@ def gather(
 
     Args:
         plan: Where everything is.
-        truth: All objects in pixels of their pictures, from `heatprop.evaluation.imagenet.read_vid`.
+        truth: All objects in pixels of their pictures, from `heatprop.formats.imagenet.read_vid`.
         rule: When a detection counts.
         clip: Clip boxes to the pictures.
         quantize: Round corners to whole cells before displacement is measured.

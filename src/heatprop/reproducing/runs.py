@@ -1,6 +1,6 @@
 """What is run on every video: Table 1's methods, and the sweeps of Tables 2, 4 and 5."""
 
-from heatprop.evaluation.map_detections import HP, Setting
+from heatprop.maps.detecting import HP, Setting
 from heatprop.tuning.space import SWEEPS, sweep
 
 METHODS = ("per frame", "interpolation", "HP")
@@ -30,7 +30,7 @@ def run_names() -> dict[str, Setting]:
         >>> list(run_names())[:5], len(run_names())
         (['per frame', 'interpolation', 'HP', 'radius 0', 'radius 1'], 21)
     """
-    from heatprop.evaluation.baselines import methods_like  # here, as it needs torch
+    from heatprop.maps.table1 import methods_like  # here, as it needs torch
 
     sweeps = {
         name_of(option, value): setting

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from heatprop.evaluating.tables import (
+from heatprop.evaluation.curves import area_under_curve
+from heatprop.maps.detecting import HP
+from heatprop.reports.tables import (
     class_table,
     flicker_table,
     method_table,
     motion_iou_table,
     speed_tables,
 )
-from heatprop.evaluation.curves import area_under_curve
-from heatprop.evaluation.map_detections import HP
 from heatprop.reproducing import paper
 from heatprop.reproducing.results import Results
 from heatprop.reproducing.runs import CURVES, name_of
@@ -82,7 +82,7 @@ def to_markdown(table: Table) -> str:
     """Write a table as Markdown, its title in front.
 
     Args:
-        table: From this module or `heatprop.evaluating.tables`.
+        table: From this module or `heatprop.reports.tables`.
 
     Returns:
         Lines.

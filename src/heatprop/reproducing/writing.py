@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from heatprop.evaluating.documents import table1_document, to_document, write_json
 from heatprop.evaluation.hits import TrackHits
-from heatprop.evaluation.replacing import replacing
 from heatprop.evaluation.tracks import order_tracks
+from heatprop.formats.whole_files import replacing
+from heatprop.reports.documents import table1_document, to_document, write_json
 from heatprop.reproducing import paper
 from heatprop.reproducing.plan import Plan
 from heatprop.reproducing.results import Results
@@ -70,7 +70,7 @@ def draw_figures(plan: Plan, results: Results) -> list[Path]:
         The files; none where matplotlib is not installed.
     """
     try:
-        from heatprop.evaluating.pictures import draw_curves, draw_scores
+        from heatprop.plots.curves import draw_curves, draw_scores
     except ImportError:
         return []
     paths = [plan.out / "scores.png", plan.out / "curves.png"]

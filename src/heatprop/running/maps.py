@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heatprop.evaluation.saved_maps import compact_maps
+from heatprop.maps.saved import compact_maps
 from heatprop.running.detectors import DetectorError
 from heatprop.running.results import FrameResult, NetworkMaps
 
@@ -30,7 +30,7 @@ _AT_ONCE = 2**20  # bytes
 
 
 class MapWriter:
-    """Write the detector's own maps of a video, which `heatprop.evaluation.saved_maps.read_saved_maps` reads.
+    """Write the detector's own maps of a video, which `heatprop.maps.saved.read_saved_maps` reads.
 
     A context manager that treats its file as `heatprop.running.RecordWriter` does: it appears when it is
     whole, not at all after an exception; after Ctrl-C (KeyboardInterrupt) the frames so far are at

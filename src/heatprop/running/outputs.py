@@ -9,12 +9,12 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heatprop.drawing import annotate, blur, side_by_side, title_height
 from heatprop.running.detectors import DetectorError
 from heatprop.running.maps import MapWriter
 from heatprop.running.records import RecordWriter
 from heatprop.running.results import Found, FrameResult
 from heatprop.video import VideoReader, VideoWriter
+from heatprop.video.drawing import annotate, blur, side_by_side, title_height
 
 Image = NDArray[np.uint8]
 

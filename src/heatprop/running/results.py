@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from heatprop.checks import check_maps
+from heatprop.cli.memory import without_memory
 from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
-from heatprop.running.memory import without_memory
 from heatprop.running.picture import Picture, fit
 from heatprop.structures import Detections, HeadMaps
 from heatprop.video import CameraMotion, Frame, cell_motion

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heatprop.evaluation.saved_maps import near_evidence
-from heatprop.evaluation.sparse_maps import LOWEST
-from heatprop.frame_store import FrameStore
+from heatprop.maps.saved import near_evidence
+from heatprop.maps.sparse import LOWEST
+from heatprop.offline.frame_store import FrameStore
 from heatprop.running.picture import Picture
 from heatprop.structures import HeadMaps
 

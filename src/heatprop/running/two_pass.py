@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypedDict, TypeVar
 
-from heatprop.frame_store import FrameStore
+from heatprop.offline.frame_store import FrameStore
+from heatprop.offline.merging import Combine
+from heatprop.offline.two_pass import backward_pass, check_video_shape, merged_pass
 from heatprop.running.detectors import DetectorError
 from heatprop.running.results import Cuts, FrameDetector, FrameResult
 from heatprop.running.stored_maps import StoredMaps, StoredShifts
-from heatprop.two_pass_frames import Combine
-from heatprop.two_passes import backward_pass, check_video_shape, merged_pass
 from heatprop.video import Frame, VideoError, VideoReader
 
 T = TypeVar("T")

@@ -20,8 +20,8 @@ try:
 except ImportError as error:  # this module is the first of the package to be imported
     raise ImportError("heatprop.synthetic needs Pillow: pip install 'heatprop[benchmark]'") from error
 
-from heatprop.evaluation.imagenet_xml import write_annotation
-from heatprop.evaluation.replacing import replacing
+from heatprop.formats.imagenet_xml import write_annotation
+from heatprop.formats.whole_files import replacing
 from heatprop.synthetic.rendering import render_frame
 from heatprop.synthetic.scenes import SceneOptions, make_scene
 from heatprop.synthetic.visible import annotate_frame

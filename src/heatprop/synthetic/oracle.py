@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.evaluation.motion import displacement
-from heatprop.evaluation.saved_maps import SavedMaps
+from heatprop.maps.saved import SavedMaps
 from heatprop.synthetic.oracle_maps import Peaks, draw_maps, join_peaks
 
 BoolArray = NDArray[np.bool_]

@@ -5,10 +5,10 @@ from os import PathLike
 from pathlib import Path
 
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.imagenet_classes import VID_WNIDS
-from heatprop.evaluation.imagenet_lists import list_frames
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, read_annotation
-from heatprop.evaluation.saved_maps import write_saved_maps
+from heatprop.formats.imagenet_classes import VID_WNIDS
+from heatprop.formats.imagenet_lists import list_frames
+from heatprop.formats.imagenet_xml import AnnotatedObject, read_annotation
+from heatprop.maps.saved import write_saved_maps
 from heatprop.synthetic.oracle import OracleDetector
 from heatprop.synthetic.sprites import CLASSES
 

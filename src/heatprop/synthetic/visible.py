@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, Annotation
+from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation
 from heatprop.synthetic.rendering import COVERED, Mask, cover, render_thing
 from heatprop.synthetic.scenes import Scene
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from heatprop.evaluation.map_detections import Setting
+from heatprop.maps.detecting import Setting
 from heatprop.tuning.measuring import Measures, summarize
 
 Results = Mapping[Setting, Mapping[str, Measures]]

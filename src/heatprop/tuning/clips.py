@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from heatprop.evaluation.bad_rows import Skipped
 from heatprop.evaluation.column_checks import FloatArray
 from heatprop.evaluation.motion import displacement
-from heatprop.evaluation.saved_maps import SavedMaps, read_saved_maps
+from heatprop.formats.bad_rows import Skipped
+from heatprop.maps.saved import SavedMaps, read_saved_maps
 
 KEPT_BYTES = 2 * 1024**3
 """Maps of all videos that are kept in memory; beyond that they are read again for each setting."""

@@ -9,9 +9,9 @@ from heatprop.evaluation.average_precision import average_precision
 from heatprop.evaluation.flicker import gaps, score_jitter
 from heatprop.evaluation.ghosts import ghost_rate
 from heatprop.evaluation.hits import track_hits
-from heatprop.evaluation.map_detections import Setting, clip_boxes, detect_in_maps, name_classes
 from heatprop.evaluation.matching import Rule
-from heatprop.evaluation.saved_maps import SavedMaps
+from heatprop.maps.detecting import Setting, clip_boxes, detect_in_maps, name_classes
+from heatprop.maps.saved import SavedMaps
 
 CONFIDENT = 0.3
 """Score from which a detection counts in gaps and ghosts."""

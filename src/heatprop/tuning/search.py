@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heatprop.evaluation.map_detections import HP, PER_FRAME, Setting
 from heatprop.evaluation.matching import Rule
+from heatprop.maps.detecting import HP, PER_FRAME, Setting
 from heatprop.tuning.clips import Clips
 from heatprop.tuning.measuring import Measures, measure, summarize
 from heatprop.tuning.space import ALPHAS, BETAS, NMS_THRESHOLDS, RADII, first_settings, from_parameters, to_parameters

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from heatprop.evaluation.map_detections import HP, Setting
+from heatprop.maps.detecting import HP, Setting
 
 RADII = tuple(range(6))
 """The paper's Table 2."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from heatprop.evaluation.map_detections import HP, Setting
+from heatprop.maps.detecting import HP, Setting
 from heatprop.tuning.choosing import Advice, Results
 from heatprop.tuning.measuring import Measures, summarize
 from heatprop.tuning.space import SWEEPS, sweep

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heatprop.letterbox import Letterbox
+from heatprop.centernet.letterbox import Letterbox
 
 Image = NDArray[np.uint8]
 Motion = NDArray[np.float64]

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from heatprop.centernet.letterbox import Letterbox, fit
 from heatprop.checks import check_number
-from heatprop.letterbox import Letterbox, fit
 
 Zoom = Literal["original", "continuous", "none"]
 ZOOMS = np.arange(0.6, 1.4, 0.1)  # the original's: 0.6, 0.7 ... 1.3

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from heatprop.centernet.letterbox import Letterbox
 from heatprop.checks import check_count
-from heatprop.letterbox import Letterbox
 
 
 class Sample(TypedDict):

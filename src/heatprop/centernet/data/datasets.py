@@ -12,14 +12,14 @@ from torch.utils.data import Dataset
 
 from heatprop.centernet.data.augmentation import Augmentation, change_colours, draw_colours
 from heatprop.centernet.data.batches import Sample
-from heatprop.centernet.data.pictures import read_picture
+from heatprop.centernet.data.reading import read_picture
 from heatprop.centernet.data.sampling import sample_frames, sample_images
+from heatprop.centernet.letterbox import fit, warp
 from heatprop.checks import check_count
-from heatprop.evaluation.bad_rows import Skipped
-from heatprop.evaluation.imagenet_classes import VID_WNIDS, class_ids
-from heatprop.evaluation.imagenet_lists import FrameList, list_frames, list_images
-from heatprop.evaluation.imagenet_xml import AnnotatedObject, read_annotation, read_annotations
-from heatprop.letterbox import fit, warp
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.imagenet_classes import VID_WNIDS, class_ids
+from heatprop.formats.imagenet_lists import FrameList, list_frames, list_images
+from heatprop.formats.imagenet_xml import AnnotatedObject, read_annotation, read_annotations
 
 PATIENCE = 100
 """So many bad pictures in a row are no accident."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from heatprop.checks import check_count
-from heatprop.evaluation.imagenet_lists import FrameList
+from heatprop.formats.imagenet_lists import FrameList
 
 
 def sample_frames(frames: FrameList, per_video: int = 10, *, seed: int | None = None) -> FrameList:
@@ -16,7 +16,7 @@ def sample_frames(frames: FrameList, per_video: int = 10, *, seed: int | None = 
     taken, or with a seed a random one. A video with fewer frames gives them all.
 
     Args:
-        frames: All frames, such as `heatprop.evaluation.imagenet_lists.list_frames` gives.
+        frames: All frames, such as `heatprop.formats.imagenet_lists.list_frames` gives.
         per_video: How many of each video, at least 1.
         seed: Chooses random frames; ``None`` takes the middle ones.
 

@@ -8,8 +8,8 @@ from torch.utils.data import Sampler
 from heatprop.centernet.data import ImageNetVID
 from heatprop.centernet.training.configuration import TrainingConfig
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.imagenet import read_vid
-from heatprop.evaluation.imagenet_lists import FrameList, list_frames, read_frame_list
+from heatprop.formats.imagenet import read_vid
+from heatprop.formats.imagenet_lists import FrameList, list_frames, read_frame_list
 
 
 class ValidationClips:

@@ -7,8 +7,8 @@ from torch.utils.data import ConcatDataset
 
 from heatprop.centernet.data import AnnotatedImages, Augmentation, ImageNetDET, ImageNetVID, Sample
 from heatprop.centernet.training.configuration import TrainingConfig
-from heatprop.evaluation.imagenet_classes import VID_WNIDS
-from heatprop.evaluation.imagenet_lists import read_frame_list, read_image_list
+from heatprop.formats.imagenet_classes import VID_WNIDS
+from heatprop.formats.imagenet_lists import read_frame_list, read_image_list
 
 FRAMES = "VID_train_15frames.txt"
 IMAGES = "DET_train_30classes.txt"

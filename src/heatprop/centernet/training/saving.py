@@ -13,7 +13,7 @@ from torch import Tensor
 from heatprop.centernet.model import CenterNet
 from heatprop.centernet.training.configuration import TrainingConfig
 from heatprop.centernet.training.validation import newest
-from heatprop.evaluation.replacing import replacing
+from heatprop.formats.whole_files import replacing
 
 LAST, MODEL, BEST = "last.ckpt", "model.pt", "best.pt"
 FORMAT = "heatprop.centernet.1"

@@ -29,7 +29,7 @@ from heatprop.centernet.training.progress import Bar, EpochLines, Quiet, quiet
 from heatprop.centernet.training.saving import BEST, LAST, MODEL, Keeper, saved_epochs
 from heatprop.centernet.training.validation import Validation, read_record
 from heatprop.checks import check_count
-from heatprop.evaluation.replacing import replacing
+from heatprop.formats.whole_files import replacing
 
 
 class TrainingInterrupted(KeyboardInterrupt):

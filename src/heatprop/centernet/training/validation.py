@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from heatprop.centernet.data import Batch
 from heatprop.centernet.training.clips import ValidationClips
-from heatprop.centernet.training.pictures import draw_validation
+from heatprop.centernet.training.drawn_validation import draw_validation
 from heatprop.evaluation.average_precision import AveragePrecision, average_precision
 from heatprop.evaluation.column_checks import FloatArray
 from heatprop.evaluation.columns import Predictions
-from heatprop.evaluation.imagenet_classes import VID_WNIDS
-from heatprop.evaluation.replacing import replacing
+from heatprop.formats.imagenet_classes import VID_WNIDS
+from heatprop.formats.whole_files import replacing
 
 RECORD = "validation.json"
 METRIC = "val/mAP50"

@@ -1,0 +1,189 @@
+"""``heatprop eval``: the paper's tables on anybody's video; extra ``cli`` (Typer, Rich)."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from heatprop.cli import eval_options as use
+from heatprop.evaluation.columns import GroundTruth, Predictions
+from heatprop.evaluation.hits import track_hits
+from heatprop.evaluation.matching import Rule
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.whole_files import replacing
+from heatprop.maps.detecting import Setting
+from heatprop.maps.saved import iterate_saved_maps
+from heatprop.maps.table1 import Comparison, compare_methods, rows_of_table1
+from heatprop.reports.documents import table1_document, to_document, write_json
+from heatprop.reports.report import Report, evaluate
+from heatprop.reports.sources import Material, load_coco, load_mot, load_vid
+from heatprop.reports.tables import (
+    class_table,
+    flicker_table,
+    method_table,
+    motion_iou_table,
+    speed_tables,
+    uncovered_table,
+)
+
+WIDTH = 110
+"""Columns of the tables where the output is no terminal."""
+
+eval_app = typer.Typer(no_args_is_help=True, help="Evaluate detections on video: precision, motion, flicker.")
+
+
+@eval_app.command()
+def vid(
+    root: Annotated[Path, typer.Option(metavar="DIR", help="The ILSVRC2015 folder; its pictures are not needed.")],
+    detections: Annotated[Path, typer.Option(metavar="FILE", help="The devkit's detection file.")],
+    frames: Annotated[Path | None, typer.Option(metavar="LIST", help="List of frames; default: all, by name.")] = None,
+    split: Annotated[str, typer.Option(help="Folder below Annotations/VID, without --frames.")] = "val",
+    rule: use.RuleOption = use.RuleName.vid,
+    quantize: use.Quantize = False,
+    json: use.Json = None,
+    plots: use.Plots = None,
+    skip_bad: use.SkipBad = False,
+) -> None:
+    """Evaluate a detection file on ImageNet VID by the devkit's rule."""
+    with _complaining():
+        skipped = Skipped() if skip_bad else None
+        material = load_vid(root, detections, frames=frames, split=split, quantize=quantize, skipped=skipped)
+        _report(material, rule.rule, json, plots, skipped)
+
+
+@eval_app.command()
+def mot(
+    root: Annotated[Path, typer.Option(metavar="DIR", help="A MOTChallenge sequence, or a folder of them.")],
+    detections: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Folder of NAME.txt, or one file; default: det/det.txt.")
+    ] = None,
+    rule: use.RuleOption = use.RuleName.flat,
+    quantize: use.Quantize = False,
+    json: use.Json = None,
+    plots: use.Plots = None,
+    skip_bad: use.SkipBad = False,
+) -> None:
+    """Evaluate detections or a tracker's results on MOTChallenge sequences."""
+    with _complaining():
+        skipped = Skipped() if skip_bad else None
+        _report(load_mot(root, detections, quantize=quantize, skipped=skipped), rule.rule, json, plots, skipped)
+
+
+@eval_app.command()
+def coco(
+    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO or COCO-video annotations.")],
+    detections: Annotated[Path, typer.Option(metavar="FILE", help="COCO's results format.")],
+    rule: use.RuleOption = use.RuleName.coco,
+    quantize: use.Quantize = False,
+    json: use.Json = None,
+    plots: use.Plots = None,
+    skip_bad: use.SkipBad = False,
+) -> None:
+    """Evaluate COCO results at IoU 0.5, with motion and flicker where the annotations have videos."""
+    with _complaining():
+        skipped = Skipped() if skip_bad else None
+        material = load_coco(annotations, detections, quantize=quantize, skipped=skipped)
+        _report(material, rule.rule, json, plots, skipped)
+
+
+@eval_app.command()
+def maps(
+    folder: use.Maps,
+    radius: use.Radius = 2,
+    alpha: use.Alpha = 0.98,
+    beta: use.Beta = 2.0,
+    nms_threshold: use.NmsThreshold = 0.3,
+    score_threshold: use.ScoreThreshold = 0.05,
+    rule: use.RuleOption = use.RuleName.flat,
+    json: use.Json = None,
+    plots: use.Plots = None,
+    skip_bad: use.SkipBad = False,
+) -> None:
+    """Propagate saved maps and compare: per frame, interpolation, HP, each with and without Seq-NMS."""
+    with _complaining():
+        skipped = Skipped() if skip_bad else None
+        setting = Setting(radius, alpha, beta, nms_threshold, score_threshold)
+        comparison = compare_methods(iterate_saved_maps(folder, skipped=skipped), propagation=setting)
+        rows, reports = rows_of_table1(comparison, rule=rule.rule), _compare(comparison, rule.rule)
+        shown = {name: reports[name] for name in ("per frame", "HP")}
+        options = {name: "inf" if value == math.inf else value for name, value in setting._asdict().items()}
+        document = {**to_document(reports["HP"], {}), "table1": table1_document(rows), "setting": options}
+        document |= {"per_frame": to_document(reports["per frame"], {})}
+        document |= {"interpolation": to_document(reports["interpolation"], {})}
+        _write(document, json, skipped)
+        if plots:
+            _draw(plots, reports, comparison.truth, {name: comparison.predictions[name] for name in shown}, rule.rule)
+        console = make_console()
+        console.print(method_table(rows))
+        _print(console, shown, {})
+
+
+def make_console() -> Console:
+    """Make the console that tables are printed on; wide enough where the output is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+@contextmanager
+def _complaining() -> Iterator[None]:
+    """Print what was wrong with the input and exit with 1."""
+    try:
+        yield
+    except (ValueError, OSError) as problem:
+        typer.echo(f"heatprop eval: {problem}", err=True)
+        raise typer.Exit(1) from problem
+
+
+def _compare(comparison: Comparison, rule: Rule) -> dict[str, Report]:
+    moved, sizes = comparison.displacement, comparison.picture_size
+    return {
+        name: evaluate(comparison.truth, comparison.predictions[name], moved, rule=rule, picture_size=sizes)
+        for name in comparison.predictions
+    }
+
+
+def _report(material: Material, rule: Rule, json: Path | None, plots: Path | None, skipped: Skipped | None) -> None:
+    truth, predictions, moved, sizes, names = material
+    reports = {"detections": evaluate(truth, predictions, moved, rule=rule, picture_size=sizes)}
+    _write(to_document(reports["detections"], names), json, skipped)
+    if plots:
+        _draw(plots, reports, truth, {"detections": predictions}, rule)
+    _print(make_console(), reports, names)  # last: whoever reads may go away
+
+
+def _print(console: Console, reports: Mapping[str, Report], names: Mapping[Any, str]) -> None:
+    last = list(reports.values())[-1]
+    console.print(class_table(reports, names))
+    if last.average.without_ground_truth:
+        without = ", ".join(names.get(label, str(label)) for label in last.average.without_ground_truth)
+        console.print(f"without ground truth, not in the mean: {without}", markup=False)
+    if last.suggested_radius is None:
+        console.print("no object is annotated in two frames one after the other: nothing to say about displacement")
+    else:
+        console.print(uncovered_table(last), *speed_tables(reports))
+        console.print(motion_iou_table(reports))
+    console.print(flicker_table(reports))
+
+
+def _write(document: Mapping[str, Any], json: Path | None, skipped: Skipped | None) -> None:
+    if skipped is not None:
+        typer.echo(str(skipped), err=True)
+        document = {**document, "skipped": skipped.count}
+    if json:
+        write_json(json, document)
+
+
+def _draw(
+    folder: Path, reports: Mapping[str, Report], truth: GroundTruth, found: Mapping[str, Predictions], rule: Rule
+) -> None:
+    from heatprop.plots.curves import draw_curves, draw_scores  # they need matplotlib
+
+    hits = {name: track_hits(truth, one, score=-math.inf, rule=rule) for name, one in found.items()}
+    curves = {name: report.curves for name, report in reports.items()}
+    for name, figure in (("scores", draw_scores(hits)), ("curves", draw_curves(curves))):
+        with replacing(folder / f"{name}.png", "wb") as file:
+            figure.savefig(file, format="png", dpi=120)

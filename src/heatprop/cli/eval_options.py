@@ -1,0 +1,47 @@
+"""The options of ``heatprop eval`` and ``heatprop tune``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heatprop.evaluation.matching import COCO, VID, Rule
+from heatprop.maps.table1 import FLAT
+
+
+class RuleName(StrEnum):
+    """How detections are judged."""
+
+    vid = "vid"
+    coco = "coco"
+    flat = "flat"
+
+    @property
+    def rule(self) -> Rule:
+        """The rule of that name."""
+        return {"vid": VID, "coco": COCO, "flat": FLAT}[self.value]
+
+
+_RULE_HELP = (
+    "vid: the ImageNet VID devkit (lower IoU for small boxes, +1, whole area under the curve); "
+    "coco: IoU 0.5, no +1, 101 recall points; flat: IoU 0.5, no +1, whole area."
+)
+
+RuleOption = Annotated[RuleName, typer.Option("--rule", help=_RULE_HELP)]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")]
+Plots = Annotated[
+    Path | None, typer.Option("--plots", metavar="DIR", help="Draw the paper's Figs. 4 and 5: scores.png, curves.png.")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave malformed rows out, count and list them, instead of stopping.")
+]
+Quantize = Annotated[
+    bool, typer.Option("--quantize", help="Round corners to whole cells before displacement is measured.")
+]
+Maps = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of saved maps, an .npz per video.")]
+Radius = Annotated[int, typer.Option(min=0, help="P: how far an object moves in a frame, in cells.")]
+Alpha = Annotated[float, typer.Option(min=0, max=1, help="Share of the long-term average.")]
+Beta = Annotated[float, typer.Option(min=0, help="Trust in long tracklets; inf for all of it.")]
+NmsThreshold = Annotated[float, typer.Option(min=0, max=1, help="Largest IoU of two boxes of one class.")]
+ScoreThreshold = Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a detection.")]

@@ -1,0 +1,55 @@
+"""The memory that a command line asks for: the paper's settings or the steady ones, and none."""
+
+from typing import Any
+
+from heatprop.cli.run_options import Carry
+from heatprop.presets import STEADY
+from heatprop.propagator import HeatmapPropagator
+
+
+def make_memory(
+    *,
+    steady: bool,
+    radius: int | None,
+    alpha: float | None,
+    beta: float | None,
+    nms_threshold: float | None,
+    top_k: int,
+    stride: float,
+    carry: Carry,
+) -> HeatmapPropagator:
+    """Make the propagator; ``None`` is what the paper, or the preset, says.
+
+    Args:
+        steady: Whether to start from `HeatmapPropagator.steady` instead of the paper.
+        radius: In cells.
+        alpha: In [0, 1].
+        beta: 0 to infinity.
+        nms_threshold: IoU, in [0, 1].
+        top_k: Objects per frame.
+        stride: Pixels per cell.
+        carry: Which score is carried on.
+
+    Returns:
+        The propagator.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+    named = {"radius": radius, "alpha": alpha, "beta": beta, "nms_threshold": nms_threshold}
+    options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    if steady and radius is not None:
+        options["max_radius"] = max(radius, STEADY["max_radius"])
+    make = HeatmapPropagator.steady if steady else HeatmapPropagator
+    return make(top_k=top_k, stride=stride, carry=carry.value, **options)
+
+
+def without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
+    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no past."""
+    return HeatmapPropagator(
+        peak_kernel=3,
+        top_k=propagator.top_k,
+        score_threshold=propagator.score_threshold,
+        nms_threshold=propagator.nms_threshold,
+        stride=propagator.stride,
+    )

@@ -1,1 +1,0 @@
-"""The command ``heatprop eval``: reads, evaluates, prints the paper's tables, writes JSON and pictures."""

@@ -1,0 +1,1 @@
+"""Readers and writers: ImageNet VID, MOTChallenge, COCO, JSON Lines, detection files."""

@@ -1,0 +1,90 @@
+"""Ground truth of ImageNet VID and DET, or of data laid out like them."""
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from heatprop.evaluation.columns import GroundTruth
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.imagenet_classes import VID_WNIDS, class_ids
+from heatprop.formats.imagenet_lists import FrameList
+from heatprop.formats.imagenet_xml import read_annotations
+
+
+def read_vid(
+    root: str | PathLike[str],
+    frames: FrameList,
+    *,
+    classes: Sequence[str] = tuple(VID_WNIDS),
+    skipped: Skipped | None = None,
+) -> GroundTruth:
+    """Read the boxes of ImageNet VID.
+
+    Every object of a class counts, occluded and generated ones too, as in the devkit. Objects of other
+    classes are left out.
+
+    Args:
+        root: The ``ILSVRC2015`` folder; only its ``Annotations/VID`` is read.
+        frames: Which frames: `read_frame_list` or `list_frames`.
+        classes: What ``<name>`` may be, in the order of the ids from 1.
+        skipped: Collects malformed objects and files; ``None`` stops at the first.
+
+    Returns:
+        Boxes as written; ``video`` is the place in ``frames.videos``, ``frame`` counts from 0, ``label`` is the
+        class id.
+
+    Raises:
+        ValueError: If a file is missing or malformed, or there are objects and none is of the classes.
+    """
+    table = _read_table(Path(root) / "Annotations" / "VID", list(frames.paths()), classes, skipped)
+    place, track, label = table[:, :3].astype(np.int64).T
+    return GroundTruth(video=frames.video[place], frame=frames.frame[place], track=track, label=label, box=table[:, 3:])
+
+
+def read_det(
+    root: str | PathLike[str],
+    names: Iterable[str],
+    *,
+    classes: Sequence[str] = tuple(VID_WNIDS),
+    skipped: Skipped | None = None,
+) -> GroundTruth:
+    """Read the boxes of ImageNet DET images.
+
+    The class is that of the object: the folder is often named after a sub-synset. Objects of other classes are
+    left out.
+
+    Args:
+        root: The ``ILSVRC2015`` folder; only its ``Annotations/DET`` is read.
+        names: Which images: `read_image_list`.
+        classes: What ``<name>`` may be, in the order of the ids from 1.
+        skipped: Collects malformed objects and files; ``None`` stops at the first.
+
+    Returns:
+        Boxes as written; ``video`` is the place in ``names``, ``frame`` is 0, ``label`` is the class id.
+
+    Raises:
+        ValueError: If a file is missing or malformed, or there are objects and none is of the classes.
+    """
+    table = _read_table(Path(root) / "Annotations" / "DET", list(names), classes, skipped)
+    place, _, label = table[:, :3].astype(np.int64).T
+    return GroundTruth(video=place, frame=np.zeros(len(table), np.int64), track=None, label=label, box=table[:, 3:])
+
+
+def _read_table(
+    folder: Path, names: list[str], classes: Sequence[str], skipped: Skipped | None
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Rows of place in names, track, label, x1, y1, x2, y2."""
+    ids = class_ids(classes)
+    places = {name: place for place, name in enumerate(names)}
+    rows, other = [], ""
+    for name, annotation in read_annotations(folder, places, skipped=skipped):
+        for one in annotation.objects:
+            if one.name in ids:
+                rows.append((places[name], one.track, ids[one.name], *one.box))
+            else:
+                other = one.name
+    if other and not rows:
+        raise ValueError(f"{folder}: no object has a known class, one has {other!r}; pass the names as classes")
+    return np.array(rows, dtype=np.float64).reshape(-1, 7)

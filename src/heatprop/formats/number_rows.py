@@ -1,0 +1,75 @@
+"""Tables of numbers in text files, read in large pieces, with the line of each row."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from os import PathLike
+
+import numpy as np
+
+from heatprop.evaluation.column_checks import FloatArray, IntArray
+from heatprop.formats.bad_rows import Skipped, located, parse_number
+
+LINES_AT_ONCE = 1 << 16
+
+
+def read_number_rows(
+    path: str | PathLike[str], columns: Sequence[str], *, separator: str | None = None, skipped: Skipped | None = None
+) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Read the first columns of a table; blank lines do not count as rows, more columns are allowed.
+
+    Args:
+        path: Text file, UTF-8.
+        columns: Names of the columns to read, from the first on.
+        separator: Text between columns; ``None``: blanks.
+        skipped: Collects malformed rows; ``None`` stops at the first.
+
+    Yields:
+        Line numbers from 1, ``(n,)``, and values, ``(n, len(columns))``, about 65,000 rows at a time.
+
+    Raises:
+        ValueError: If a row is malformed: too few columns, or one that is no finite number.
+    """
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        first = 1
+        while lines := list(islice(file, LINES_AT_ONCE)):
+            number = np.array([first + i for i, line in enumerate(lines) if not line.isspace()], dtype=np.int64)
+            filled = [line for line in lines if not line.isspace()]
+            values = _parse_all(filled, len(columns), separator)
+            if values is None:  # something is wrong: find out where
+                rows = list(_parse_each(path, number, filled, columns, separator, skipped))
+                number = np.array([line for line, _ in rows], dtype=np.int64)
+                values = np.array([row for _, row in rows]).reshape(-1, len(columns))
+            yield number, values
+            first += len(lines)
+
+
+def _parse_all(lines: list[str], columns: int, separator: str | None) -> FloatArray | None:
+    if not lines:
+        return np.zeros((0, columns))
+    try:
+        values = np.loadtxt(lines, delimiter=separator, usecols=range(columns), ndmin=2, comments=None)
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() else None
+
+
+def _parse_each(
+    path: str | PathLike[str],
+    number: IntArray,
+    lines: list[str],
+    columns: Sequence[str],
+    separator: str | None,
+    skipped: Skipped | None,
+) -> Iterator[tuple[int, list[float]]]:
+    for line, text in zip(number.tolist(), lines, strict=True):
+        with located(path, f"line {line}", skipped):
+            fields = text.split(separator)
+            if len(fields) < len(columns):
+                wanted = f"{len(columns)} columns ({', '.join(columns)})"
+                raise ValueError(f"a row must hold {wanted}, got {len(fields)}: {_shorten(text)!r}")
+            yield line, [parse_number(name, field.strip()) for name, field in zip(columns, fields, strict=False)]
+
+
+def _shorten(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= 60 else f"{text[:57]}..."

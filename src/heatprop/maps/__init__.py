@@ -1,0 +1,1 @@
+"""Saved maps of a detector: written, read, detected and followed on."""

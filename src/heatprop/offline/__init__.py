@@ -1,0 +1,1 @@
+"""Finished videos: two passes, Seq-NMS, and their pieces."""

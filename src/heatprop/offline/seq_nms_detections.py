@@ -1,0 +1,116 @@
+"""Seq-NMS on the padded detections that the propagator returns."""
+
+from collections.abc import Sequence
+from typing import overload
+
+import torch
+from torch import Tensor
+
+from heatprop.offline.seq_nms import Rescore, rescore_boxes
+from heatprop.structures import Detections
+
+
+@overload
+def seq_nms_detections(
+    detections: Detections, *, link_iou: float = 0.5, nms_iou: float = 0.3, rescore: Rescore = "average"
+) -> Detections: ...
+@overload
+def seq_nms_detections(
+    detections: Sequence[Detections], *, link_iou: float = 0.5, nms_iou: float = 0.3, rescore: Rescore = "average"
+) -> list[Detections]: ...
+def seq_nms_detections(
+    detections: Detections | Sequence[Detections],
+    *,
+    link_iou: float = 0.5,
+    nms_iou: float = 0.3,
+    rescore: Rescore = "average",
+) -> Detections | list[Detections]:
+    """Apply `seq_nms` to the detections of B finished streams.
+
+    Shapes stay: what is suppressed becomes padding, and each frame is sorted by falling new score, equal scores
+    in the order they came. The tubelet ids are the new ``track_ids``, unique within their stream.
+
+    Args:
+        detections: With time, ``(B, T, K, ...)``, or a list of T frames, ``(B, K, ...)`` each.
+        link_iou: Smallest IoU of linked boxes, above 0.
+        nms_iou: Smallest IoU that removes a box, above 0.
+        rescore: What of a path's scores its boxes get, ``"average"`` or ``"maximum"``.
+
+    Returns:
+        The same form that came.
+
+    Raises:
+        ValueError: If the detections have no time, frames differ in shape, or an option is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from heatprop import HeatmapPropagator
+        >>> maps = torch.zeros(1, 5, 1, 16, 16)  # five frames
+        >>> maps[..., 8, 8] = torch.tensor([0.9, 0.9, 0.3, 0.9, 0.9])[:, None]
+        >>> size = torch.full((1, 5, 2, 16, 16), 4.0)
+        >>> detections = HeatmapPropagator(top_k=10).forward_chunk(maps, size=size).detections
+        >>> seq_nms_detections(detections).unpad()[0][2]["track_ids"]
+        tensor([0])
+    """
+    if not isinstance(detections, Detections):
+        if not detections:
+            return []
+        whole = seq_nms_detections(_stack(detections), link_iou=link_iou, nms_iou=nms_iou, rescore=rescore)
+        return [_at_time(whole, index) for index in range(len(detections))]
+    if detections.valid.dim() != 3:
+        raise ValueError(
+            f"detections must have time, valid (B, T, K), got {tuple(detections.valid.shape)}; "
+            "pass a list of the frames' detections instead"
+        )
+    scores, tubelet = torch.zeros_like(detections.scores), torch.full_like(detections.track_ids, -1)
+    for stream, valid in enumerate(detections.valid):  # (T, K)
+        box, score, label = (field[stream][valid].detach().cpu() for field in detections[:3])
+        new_scores, ids = rescore_boxes(
+            box.double().numpy(),
+            score.double().numpy(),
+            label.numpy(),
+            valid.nonzero()[:, 0].cpu().numpy(),
+            link_iou=link_iou,
+            nms_iou=nms_iou,
+            rescore=rescore,
+        )
+        scores[stream][valid] = torch.from_numpy(new_scores).to(scores)
+        tubelet[stream][valid] = torch.from_numpy(ids).to(tubelet)
+    return _sort_by_score(detections._replace(scores=scores, track_ids=tubelet, valid=tubelet >= 0))
+
+
+def _sort_by_score(detections: Detections) -> Detections:
+    """Put the valid detections first, by falling score, equal scores in their order, and clear the rest."""
+    rank = torch.where(detections.valid, detections.scores, -torch.inf)
+    order = rank.argsort(dim=-1, descending=True, stable=True)  # (B, T, K)
+    valid = detections.valid.gather(-1, order)
+
+    def sort(field: Tensor, empty: int = 0) -> Tensor:
+        trailing = (1,) * (field.dim() - order.dim())
+        index = order.view(*order.shape, *trailing).expand(field.shape)
+        return field.gather(2, index).masked_fill(~valid.view(*valid.shape, *trailing), empty)
+
+    fields = {name: sort(field) for name, field in detections._asdict().items() if name not in ("track_ids", "extras")}
+    extras = {name: sort(field) for name, field in detections.extras.items()}
+    return Detections(**fields, track_ids=sort(detections.track_ids, -1), extras=extras)
+
+
+def _stack(frames: Sequence[Detections]) -> Detections:
+    for index, frame in enumerate(frames):
+        if frame.valid.dim() != 2 or frame.valid.shape != frames[0].valid.shape:
+            raise ValueError(
+                "detections of frames must all have one shape (B, K), "
+                f"got {tuple(frames[0].valid.shape)} and, in frame {index}, {tuple(frame.valid.shape)}"
+            )
+    fields = {
+        name: torch.stack([getattr(frame, name) for frame in frames], dim=1)
+        for name in Detections._fields
+        if name != "extras"
+    }
+    extras = {name: torch.stack([frame.extras[name] for frame in frames], dim=1) for name in frames[0].extras}
+    return Detections(**fields, extras=extras)
+
+
+def _at_time(detections: Detections, index: int) -> Detections:
+    fields = {name: field[:, index] for name, field in detections._asdict().items() if name != "extras"}
+    return Detections(**fields, extras={name: field[:, index] for name, field in detections.extras.items()})

@@ -1,0 +1,1 @@
+"""What ``heatprop eval`` reports: what is read, what is computed, its tables and documents."""

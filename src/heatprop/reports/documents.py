@@ -1,0 +1,101 @@
+"""Reports as JSON."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+from heatprop.formats.whole_files import replacing
+from heatprop.maps.table1 import Table1Row
+from heatprop.reports.report import Report, SubsetReport, TrackFlicker
+
+
+def to_document(report: Report, class_names: Mapping[Any, str]) -> dict[str, Any]:
+    """Give a report as plain numbers, lists and dicts.
+
+    Args:
+        report: The figures.
+        class_names: Label -> name; others are called by their label.
+
+    Returns:
+        ``mAP50``, ``per_class``, ``without_ground_truth``, ``displacement``, ``motion_iou`` and ``flicker``. Shares
+        and precisions are in [0, 1]; what is not defined is ``None``.
+    """
+    average = report.average
+    document = {
+        "mAP50": average.mean,
+        "per_class": {class_names.get(label, str(label)): value for label, value in average.per_class.items()},
+        "without_ground_truth": [class_names.get(label, str(label)) for label in average.without_ground_truth],
+        "displacement": {
+            **{name: _subset(one) for name, one in report.displacement.items()},
+            "uncovered": {str(radius): share for radius, share in report.uncovered.items()},
+            "suggested_radius": report.suggested_radius,
+        },
+        "motion_iou": {name: _subset(one) for name, one in report.motion_iou.items()},
+        "flicker": {
+            "at_recall_50": _flicker(report.at_recall),
+            "at_score_30": _flicker(report.at_score),
+            "ghosts": report.ghosts._asdict(),
+            "ghost_age": {"mean": report.ghost_age.mean, "longest": report.ghost_age.longest},
+        },
+    }
+    return {key: _defined(value) for key, value in document.items()}
+
+
+def table1_document(rows: Sequence[Table1Row]) -> list[dict[str, Any]]:
+    """Give the rows of Table 1 as plain numbers.
+
+    Args:
+        rows: From `table1`.
+
+    Returns:
+        A dict per method.
+    """
+    return [
+        {
+            "method": row.method,
+            "mAP50": _defined(row.alone.mean),
+            "mAP50_seq_nms": _defined(row.with_seq_nms.mean),
+            "milliseconds": row.milliseconds,
+            "milliseconds_seq_nms": row.milliseconds_with_seq_nms,
+        }
+        for row in rows
+    ]
+
+
+def write_json(path: str | PathLike[str], document: Mapping[str, Any]) -> None:
+    """Write a document beside its place and move it there when it is whole.
+
+    Args:
+        path: File to write.
+        document: What to write; NaN is not allowed.
+    """
+    with replacing(path) as file:
+        json.dump(document, file, indent=2, allow_nan=False)
+        file.write("\n")
+
+
+def _subset(one: SubsetReport) -> dict[str, Any]:
+    document: dict[str, Any] = {"objects": one.objects, "share": one.share, "mAP50": one.average.mean}
+    if one.curve is not None:
+        document["area"] = one.area
+        document["readings"] = {f"{at:g}": point and point._asdict() for at, point in one.readings.items()}
+    return document
+
+
+def _flicker(one: TrackFlicker) -> dict[str, Any]:
+    return {
+        "gaps": {"number": one.gaps.number, "missed": one.gaps.missed, "longest": one.gaps.longest},
+        "score_jitter": one.score_jitter,
+        "box_jitter": one.box_jitter._asdict(),
+        "delay": one.delay._asdict(),
+        "videos_left_out": one.left_out,
+    }
+
+
+def _defined(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _defined(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

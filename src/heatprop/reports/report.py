@@ -1,0 +1,164 @@
+"""Everything that is reported on one set of detections, in one call."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatprop.evaluation.average_precision import AveragePrecision, average_precision
+from heatprop.evaluation.columns import GroundTruth, Predictions
+from heatprop.evaluation.curves import Curve, Reading, area_under_curve, read_at_recall
+from heatprop.evaluation.flicker import BoxJitter, DetectionDelay, Gaps, box_jitter, detection_delay, gaps, score_jitter
+from heatprop.evaluation.ghosts import GhostAge, GhostRate, ghost_age, ghost_rate
+from heatprop.evaluation.hits import TrackHits, track_hits
+from heatprop.evaluation.matching import VID, Rule
+from heatprop.evaluation.motion import motion_iou, suggest_radius, uncovered_pairs
+from heatprop.evaluation.picture_sizes import PictureSize
+from heatprop.evaluation.subsets import (
+    displacement_subsets,
+    motion_iou_subsets,
+    subset_average_precision,
+    subset_curves,
+)
+
+RECALLS = (0.75, 0.65)
+"""Where the paper's Table 3 reads its curves."""
+GAP_RECALL, GAP_SCORE = 0.5, 0.3
+"""The two ways to say what counts as found in the flicker metrics."""
+
+
+class SubsetReport(NamedTuple):
+    """What is said about the objects of one speed.
+
+    Attributes:
+        objects: How many.
+        share: Of all objects whose speed is known, in [0, 1]; NaN where none is.
+        average: Average precision on them.
+        curve: Class-agnostic precision against recall; ``None`` for motion IoU.
+        readings: Recall -> Table 3's columns there, ``None`` where the curve does not reach it.
+    """
+
+    objects: int
+    share: float
+    average: AveragePrecision
+    curve: Curve | None
+    readings: dict[float, Reading | None]
+
+    @property
+    def area(self) -> float:
+        """Area under the curve, the number in the legend of Fig. 5; NaN without a curve."""
+        return float("nan") if self.curve is None else area_under_curve(self.curve)
+
+
+class TrackFlicker(NamedTuple):
+    """How tracks flicker at a threshold.
+
+    Attributes:
+        gaps: Runs of misses inside tracks.
+        score_jitter: Mean change of the score from frame to frame.
+        box_jitter: The same of the box, in pixels.
+        delay: Frames until the first hit.
+        left_out: Videos that do not reach the recall.
+    """
+
+    gaps: Gaps
+    score_jitter: float
+    box_jitter: BoxJitter
+    delay: DetectionDelay
+    left_out: int
+
+
+class Report(NamedTuple):
+    """All figures on one set of detections.
+
+    Attributes:
+        average: Average precision per class.
+        displacement: ``slow``, ``median``, ``fast``, ``overall``: the paper's split.
+        uncovered: Radius -> share of pairs that move farther (Table 2).
+        suggested_radius: From `suggest_radius`; ``None`` without pairs.
+        motion_iou: ``slow``, ``medium``, ``fast``: FGFA's split.
+        at_recall: Flicker at the score that finds half of each video's boxes.
+        at_score: Flicker at score 0.3.
+        ghosts: Confident boxes that touch nothing.
+        ghost_age: How long they stay.
+    """
+
+    average: AveragePrecision
+    displacement: dict[str, SubsetReport]
+    uncovered: dict[float, float]
+    suggested_radius: int | None
+    motion_iou: dict[str, SubsetReport]
+    at_recall: TrackFlicker
+    at_score: TrackFlicker
+    ghosts: GhostRate
+    ghost_age: GhostAge
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """Precision against recall by displacement: Fig. 5."""
+        return {name: one.curve for name, one in self.displacement.items() if one.curve is not None}
+
+
+def evaluate(
+    truth: GroundTruth,
+    predictions: Predictions,
+    displacements: NDArray[np.float64],
+    *,
+    rule: Rule = VID,
+    picture_size: PictureSize | None = None,
+) -> Report:
+    """Compute every figure.
+
+    Args:
+        truth: Objects with their tracks.
+        predictions: Detections.
+        displacements: From `displacement`, in cells, shape ``(n,)``; all NaN where there are no videos.
+        rule: When a detection counts.
+        picture_size: Where boxes are clipped before ghosts are counted; ``None``: nowhere.
+
+    Returns:
+        The figures.
+
+    Raises:
+        ValueError: If a track has two boxes in one frame.
+    """
+    slow = displacement_subsets(displacements)
+    curves = subset_curves(truth, predictions, slow, rule=rule)
+    pairs = bool((~np.isnan(displacements)).any())
+    return Report(
+        average=average_precision(truth, predictions, rule=rule),
+        displacement=_report_subsets(truth, predictions, slow, curves, rule),
+        uncovered=uncovered_pairs(displacements),
+        suggested_radius=suggest_radius(displacements) if pairs else None,
+        motion_iou=_report_subsets(
+            truth, predictions, motion_iou_subsets(motion_iou(truth, plus_one=rule.plus_one)), {}, rule
+        ),
+        at_recall=_flicker(track_hits(truth, predictions, recall=GAP_RECALL, rule=rule)),
+        at_score=_flicker(track_hits(truth, predictions, score=GAP_SCORE, rule=rule)),
+        ghosts=ghost_rate(truth, predictions, picture_size=picture_size),
+        ghost_age=ghost_age(truth, predictions, picture_size=picture_size),
+    )
+
+
+def _report_subsets(
+    truth: GroundTruth,
+    predictions: Predictions,
+    subsets: Mapping[str, NDArray[np.bool_]],
+    curves: Mapping[str, Curve],
+    rule: Rule,
+) -> dict[str, SubsetReport]:
+    averages = subset_average_precision(truth, predictions, subsets, rule=rule)
+    known = int(np.logical_or.reduce(list(subsets.values())).sum())
+    reports = {}
+    for name, mask in subsets.items():
+        curve = curves.get(name)
+        readings = {} if curve is None or not curve.ground_truth else {at: read_at_recall(curve, at) for at in RECALLS}
+        count = int(mask.sum())
+        share = count / known if known else float("nan")
+        reports[name] = SubsetReport(count, share, averages[name], curve, readings)
+    return reports
+
+
+def _flicker(hits: TrackHits) -> TrackFlicker:
+    return TrackFlicker(gaps(hits), score_jitter(hits), box_jitter(hits), detection_delay(hits), len(hits.left_out))

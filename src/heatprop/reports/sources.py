@@ -1,0 +1,149 @@
+"""What is evaluated: ground truth and detections of each layout, with the sizes of the pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from heatprop.evaluation.column_checks import FloatArray
+from heatprop.evaluation.columns import GroundTruth, Predictions, join
+from heatprop.evaluation.motion import displacement
+from heatprop.evaluation.picture_sizes import PictureSize
+from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.coco import CocoImages, read_coco, read_coco_results
+from heatprop.formats.detections_file import read_detections_file
+from heatprop.formats.imagenet import read_vid
+from heatprop.formats.imagenet_classes import VID_CLASSES
+from heatprop.formats.imagenet_lists import FrameList, list_frames, read_frame_list
+from heatprop.formats.imagenet_xml import read_annotation
+from heatprop.formats.mot import (
+    PEDESTRIAN,
+    find_mot_sequences,
+    read_mot_detections,
+    read_mot_truth,
+    read_seqinfo,
+)
+
+
+class Material(NamedTuple):
+    """What is evaluated.
+
+    Attributes:
+        truth: Objects.
+        predictions: Detections.
+        displacement: In cells of the 512 px letterbox, shape ``(n,)``; NaN for no pair.
+        picture_size: Of each video; ``None`` where it is not known.
+        class_names: Label -> name.
+    """
+
+    truth: GroundTruth
+    predictions: Predictions
+    displacement: FloatArray
+    picture_size: PictureSize | None
+    class_names: Mapping[Any, str]
+
+
+def load_vid(
+    root: Path, detections: Path, *, frames: Path | None, split: str, quantize: bool, skipped: Skipped | None
+) -> Material:
+    """Load ImageNet VID and the devkit's detection file.
+
+    Args:
+        root: The ``ILSVRC2015`` folder.
+        detections: The detection file.
+        frames: A list of frames; ``None``: all of the split, by name.
+        split: Folder below ``Annotations/VID``.
+        quantize: Round corners to cells before displacement is measured.
+        skipped: Collects malformed rows.
+
+    Returns:
+        What is evaluated.
+
+    Raises:
+        ValueError: If something is malformed.
+    """
+    listed = list_frames(root, split) if frames is None else read_frame_list(frames, skipped=skipped)
+    truth = read_vid(root, listed, skipped=skipped)
+    predictions = read_detections_file(detections, listed, skipped=skipped)
+    sizes = _vid_sizes(root, listed, skipped)
+    moved = displacement(truth, picture_size=sizes, quantize=quantize)
+    return Material(truth, predictions, moved, sizes, dict(enumerate(VID_CLASSES, start=1)))
+
+
+def load_mot(root: Path, detections: Path | None, *, quantize: bool, skipped: Skipped | None) -> Material:
+    """Load MOTChallenge sequences with their ``seqinfo.ini``.
+
+    Args:
+        root: A sequence, or a folder of sequences.
+        detections: A file for one sequence, or a folder of ``NAME.txt``; ``None``: each sequence's ``det/det.txt``.
+        quantize: Round corners to cells before displacement is measured.
+        skipped: Collects malformed rows.
+
+    Returns:
+        What is evaluated.
+
+    Raises:
+        ValueError: If something is malformed.
+    """
+    folders = find_mot_sequences(root)
+    if detections is not None and not detections.is_dir() and len(folders) > 1:
+        raise ValueError(f"detections of {len(folders)} sequences must be a folder of NAME.txt, got {detections}")
+    truths, found, sizes = [], [], {}
+    for folder in folders:
+        name = folder.resolve().name
+        info = read_seqinfo(folder)
+        sizes[name] = (info.width, info.height)
+        own = detections / f"{name}.txt" if detections is not None and detections.is_dir() else detections
+        truths.append(read_mot_truth(folder, video=name, skipped=skipped))
+        found.append(read_mot_detections(folder if own is None else own, video=name, skipped=skipped))
+    truth = join(truths)
+    moved = displacement(truth, picture_size=sizes, quantize=quantize)
+    return Material(truth, join(found), moved, sizes, {PEDESTRIAN: "pedestrian"})
+
+
+def load_coco(annotations: Path, detections: Path, *, quantize: bool, skipped: Skipped | None) -> Material:
+    """Load COCO or COCO-video annotations and results.
+
+    Args:
+        annotations: The annotation file; without tracks nothing is said about motion.
+        detections: The results file.
+        quantize: Round corners to cells before displacement is measured.
+        skipped: Collects malformed rows.
+
+    Returns:
+        What is evaluated; where a picture's size is not written, displacement is not known.
+
+    Raises:
+        ValueError: If something is malformed.
+    """
+    data = read_coco(annotations, skipped=skipped)
+    predictions = read_coco_results(detections, data.images, skipped=skipped)
+    sizes = _coco_sizes(data.images)
+    if sizes is None:
+        moved = np.full(len(data.truth.box), np.nan)
+    else:
+        moved = displacement(data.truth, picture_size=sizes, quantize=quantize)
+    return Material(data.truth, predictions, moved, sizes, data.images.categories)
+
+
+def _coco_sizes(images: CocoImages) -> dict[int, tuple[float, float]] | None:
+    if not ((images.width > 0) & (images.height > 0)).all():
+        return None
+    return dict(
+        zip(images.video.tolist(), zip(images.width.tolist(), images.height.tolist(), strict=True), strict=True)
+    )
+
+
+def _vid_sizes(root: Path, frames: FrameList, skipped: Skipped | None) -> dict[int, tuple[float, float]]:
+    """Of each video's first annotation that can be read; what cannot was complained about before."""
+    sizes = dict[int, tuple[float, float]]()
+    for video, name in zip(frames.video.tolist(), frames.paths(), strict=True):
+        if video not in sizes:
+            try:
+                annotation = read_annotation(root / "Annotations" / "VID" / f"{name}.xml", skipped=Skipped())
+                sizes[video] = (annotation.width, annotation.height)
+            except (ValueError, FileNotFoundError):
+                if skipped is None:
+                    raise
+    return {video: sizes.get(video, (1.0, 1.0)) for video in range(len(frames.videos))}
