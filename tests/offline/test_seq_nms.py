@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import seq_nms_oracle
 import torch
+import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -307,6 +308,17 @@ def test_detections_equal_seq_nms_on_each_stream(detections):
             torch.testing.assert_close(one["boxes"], boxes[order], rtol=0, atol=0)
             torch.testing.assert_close(one["scores"], scores[order], rtol=0, atol=0)
             assert one["track_ids"].tolist() == ids[order].tolist()
+
+
+@pytest.mark.parametrize(("width", "kept"), [(13.0, 1), (12.999, 2)])
+def test_detections_are_removed_from_an_iou_of_0_3_on_by_default(width, kept):
+    """Two boxes 7 cells apart: 6 cells of 20 in common is 0.3, 5.999 of 19.999 less."""
+    heatmap = toy.spots((1, 5, 40), {(0, 2, 10): 0.9, (0, 2, 17): 0.8})
+    propagator = HeatmapPropagator(nms_threshold=1.0)
+    detections = propagator(heatmap, toy.plane(heatmap, 0.0, 0.0), toy.plane(heatmap, width, 1.0)).detections
+    assert detections.valid.sum() == 2
+    [found] = seq_nms_detections([detections])
+    assert found.valid.sum() == kept
 
 
 def test_detections_keep_shapes_dtypes_and_the_order_of_the_design(detections):
