@@ -62,7 +62,7 @@ def test_detections_equal_a_plain_loop_over_frames(setting):
     rng = np.random.default_rng(3)
     maps = video([0] * 6)
     maps = maps._replace(heatmap=rng.random((6, 1, 16, 16)).astype(np.float16))
-    options = {name: value for name, value in setting._asdict().items() if name != "memory"}
+    options = setting.as_keywords()
     expected, propagator = [], HeatmapPropagator(**options)
     for frame in range(6):
         if not setting.memory:

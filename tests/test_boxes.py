@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from heatprop import decode_boxes, nms, pairwise_iou
-from heatprop.boxes import suppress_eager, suppress_unrolled, suppress_while
+from heatprop.suppression import suppress_eager, suppress_unrolled, suppress_while
 
 PLACES = 100
 BRANCHES = [suppress_eager, suppress_unrolled, suppress_while]

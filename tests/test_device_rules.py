@@ -23,7 +23,7 @@ from heatprop import (
     top_k,
     window_maximum,
 )
-from heatprop.boxes import suppress_eager, suppress_unrolled, suppress_while
+from heatprop.suppression import suppress_eager, suppress_unrolled, suppress_while
 
 
 def can_fake_cuda():

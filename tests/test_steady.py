@@ -12,7 +12,7 @@ from steady_oracle import SteadyOracle
 from test_propagation import assert_frame_equals
 
 from heatprop import HeatmapPropagator, Tracklets
-from heatprop.presets import STEADY
+from heatprop.options import STEADY as STEADY_OPTIONS
 
 OFF = {
     "average": "arithmetic",
@@ -38,6 +38,8 @@ SINGLE = [
     {"radius_per_size": 0.3, "max_radius": 3},
 ]
 FIELDS = ("label", "x", "y", "score", "length", "size", "track_id", "position", "velocity", "unseen")
+
+STEADY = STEADY_OPTIONS.as_keywords()
 
 
 def numpy_or_none(value):

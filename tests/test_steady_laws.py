@@ -10,7 +10,7 @@ from test_properties import SEEDS, assert_same_bits, stack, tensors
 from torch.testing import assert_close
 
 from heatprop import HeatmapPropagator
-from heatprop.presets import STEADY
+from heatprop.options import STEADY as STEADY_OPTIONS
 from heatprop.propagation import NOISE
 
 OPTIONS = st.fixed_dictionaries(
@@ -30,6 +30,8 @@ OPTIONS = st.fixed_dictionaries(
         "radius_per_size": st.floats(0, 1),
     }
 ).map(lambda options: options | {"max_radius": max(options["radius"], 2)})
+
+STEADY = STEADY_OPTIONS.as_keywords()
 
 
 def shifts(seed, *shape):

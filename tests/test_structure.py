@@ -19,8 +19,10 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # circles.
 LAYERS = [
     {"structures"},
-    {"equations", "peaks", "boxes", "checks", "tracklets", "motion", "presets"},
-    {"memory", "propagation", "output", "candidates", "association", "coasting", "options"},
+    {"checks"},
+    {"options", "equations", "peaks", "boxes"},
+    {"propagation", "suppression", "motion", "tracklets", "output"},
+    {"candidates", "association", "coasting"},
     {"propagator"},
     {"adapters"},
     {"detector"},

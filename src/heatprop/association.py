@@ -3,22 +3,16 @@
 import torch
 from torch import Tensor
 
-from heatprop.boxes import outranks, overlap, suppress
 from heatprop.candidates import Candidates, read_at
 from heatprop.motion import measure_velocity
+from heatprop.options import PropagatorOptions
+from heatprop.peaks import outranks
 from heatprop.structures import Detections, HeadMaps, Tracklets
+from heatprop.suppression import overlap, suppress
 
 
 def detect(
-    maps: HeadMaps,
-    candidates: Candidates,
-    kept: Tensor,
-    prior: Tracklets,
-    *,
-    score_threshold: float,
-    nms_threshold: float,
-    carry: str,
-    velocity: bool,
+    maps: HeadMaps, candidates: Candidates, kept: Tensor, prior: Tracklets, options: PropagatorOptions
 ) -> tuple[Detections, Tracklets]:
     """Suppress and order the candidates, and give them their identities.
 
@@ -27,20 +21,17 @@ def detect(
         candidates: The K best peaks.
         kept: Which of them may become detections, shape ``(B, K)``, ``bool``.
         prior: Detections of the last frame, ``(B, K)`` each.
-        score_threshold: A network score below it makes a detection a carried one.
-        nms_threshold: Largest IoU within a class, in [0, 1].
-        carry: Which score goes on to the next frame, ``"balanced"`` or ``"network"``.
-        velocity: Whether velocities are measured.
+        options: All of them.
 
     Returns:
         The detections, and the tracklets that the next frame inherits from.
     """
     points = maps.size is None  # points do not overlap
-    order, valid = rank_kept(candidates, kept, nms_threshold=None if points else nms_threshold)
+    order, valid = rank_kept(candidates, kept, nms_threshold=None if points else options.nms_threshold)
     place = candidates.flat_index.gather(1, order) % (maps.heatmap.shape[2] * maps.heatmap.shape[3])
     extras = {name: read_extra(field, place, valid, prior.score.dtype) for name, field in (maps.extras or {}).items()}
     found = Candidates(*(take_places(field, order, valid) for field in candidates))
-    return pack_detections(found, valid, extras, prior, score_threshold=score_threshold, carry=carry, velocity=velocity)
+    return pack_detections(found, valid, extras, prior, options)
 
 
 def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | None) -> tuple[Tensor, Tensor]:
@@ -66,14 +57,7 @@ def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | No
 
 
 def pack_detections(
-    found: Candidates,
-    valid: Tensor,
-    extras: dict[str, Tensor],
-    prior: Tracklets,
-    *,
-    score_threshold: float,
-    carry: str,
-    velocity: bool,
+    found: Candidates, valid: Tensor, extras: dict[str, Tensor], prior: Tracklets, options: PropagatorOptions
 ) -> tuple[Detections, Tracklets]:
     """Give the ordered candidates their identities.
 
@@ -82,22 +66,20 @@ def pack_detections(
         valid: Which places hold a detection, shape ``(B, K)``, ``bool``.
         extras: What the extra maps hold there, ``(B, K, D)`` each.
         prior: Detections of the last frame, ``(B, K)`` each.
-        score_threshold: A network score below it makes a detection a carried one.
-        carry: Which score goes on to the next frame, ``"balanced"`` or ``"network"``.
-        velocity: Whether velocities are measured.
+        options: All of them.
 
     Returns:
         The detections, and the tracklets that the next frame inherits from.
     """
     track_ids, next_id = assign_ids(found.owner, valid, prior)
-    score = found.scores if carry == "balanced" else found.network_scores
+    score = found.scores if options.carry == "balanced" else found.network_scores
     speed = torch.zeros_like(found.positions)
-    if velocity:
+    if options.velocity:
         owner = torch.where(valid, found.owner, prior.score.shape[1])
         speed = measure_velocity(found.positions, found.unseen == 0, owner, prior)
-    carried = valid & (found.network_scores < score_threshold)
+    carried = valid & (found.network_scores < options.score_threshold)
     tracklets = pack_tracklets(found, score, track_ids, valid, next_id, speed)
-    return describe(found, track_ids, valid, carried=carried, extras=extras), tracklets
+    return to_detections(found, track_ids, valid, carried=carried, extras=extras), tracklets
 
 
 def pack_tracklets(
@@ -126,7 +108,7 @@ def pack_tracklets(
     )
 
 
-def describe(
+def to_detections(
     found: Candidates, track_ids: Tensor, valid: Tensor, *, carried: Tensor, extras: dict[str, Tensor]
 ) -> Detections:
     """Say of the ordered candidates what the user wants to know."""

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,49 +30,19 @@ def check_number(name: str, value: float, *, low: float, high: float = math.inf)
         raise ValueError(f"{name} must be {reach}, got {value!r}")
 
 
-def check_count(name: str, value: int, *, low: int) -> None:
-    """Require a whole number of at least ``low``.
+def check_count(name: str, value: int, *, low: float, high: float = math.inf) -> None:
+    """Require a whole number in [low, high].
 
     Raises:
         TypeError: If it is no whole number.
-        ValueError: If it is too small.
+        ValueError: If it is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}")
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Require options of `heatprop.HeatmapPropagator` in their ranges.
-
-    Raises:
-        TypeError: If one has the wrong type.
-        ValueError: If one is out of its range.
-    """
-    for name, low in (("radius", 0), ("top_k", 1), ("max_radius", 0)):
-        check_count(name, options[name], low=low)
-    for name, low in (("max_length", 1), ("max_unseen", 0), ("peak_kernel", 1)):
-        if options[name] is not None:
-            check_count(name, options[name], low=low)
-    for name in ("alpha", "score_threshold", "nms_threshold", "border"):
-        check_number(name, options[name], low=0, high=1)
-    for name in ("beta", "stride", "radius_per_size"):
-        check_number(name, options[name], low=0)
-    for name in ("claim_once", "evidence", "velocity"):
-        if not isinstance(options[name], bool):
-            raise TypeError(f"{name} must be True or False, got {options[name]!r}")
-    for name, choices in (("carry", ("balanced", "network")), ("average", ("arithmetic", "geometric"))):
-        if options[name] not in choices:
-            raise ValueError(f'{name} must be "{choices[0]}" or "{choices[1]}", got {options[name]!r}')
-    if options["stride"] in (0, math.inf):
-        raise ValueError(f"stride must be a finite number above 0, got {options['stride']}")
-    if options["radius_per_size"] == math.inf:
-        raise ValueError("radius_per_size must be finite, got inf; max_radius limits the radius")
-    if options["peak_kernel"] is not None and options["peak_kernel"] % 2 == 0:
-        raise ValueError(f"peak_kernel must be odd, so that a cell is in its middle, got {options['peak_kernel']}")
-    if options["radius_per_size"] and options["max_radius"] < options["radius"]:
-        raise ValueError(f"max_radius must be at least radius {options['radius']}, got {options['max_radius']}")
+    if value > high:
+        raise ValueError(f"{name} must be at most {high}, got {value}")
 
 
 def check_maps(maps: HeadMaps) -> None:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from heatprop import adapters
 from heatprop.checks import check_count, check_extras, check_reset
-from heatprop.output import stack_detections
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
 
@@ -148,7 +147,8 @@ class VideoDetector(nn.Module):
         seen = [t for t, look in enumerate(looks) if look]
         if seen:
             looked_at = frames if all(looks) else frames[:, seen]
-            maps = _with_time(self._detect(looked_at.flatten(0, 1)), looked_at.shape[:2])
+            leading = looked_at.shape[:2]
+            maps = self._detect(looked_at.flatten(0, 1)).map(lambda field: field.reshape(*leading, *field.shape[1:]))
         if all(looks):
             detections = self.propagator.forward_chunk(
                 *maps[:3], extras=maps.extras, reset=reset, shift=shift
@@ -159,10 +159,10 @@ class VideoDetector(nn.Module):
         for t, look in enumerate(looks):
             reset_t, shift_t = (None if field is None else field[:, t] for field in (reset, shift))
             if look:
-                found.append(self._propagate(frames[:, t], _at(maps, seen.index(t)), reset_t, shift_t))
+                found.append(self._propagate(frames[:, t], maps.frame(seen.index(t)), reset_t, shift_t))
             else:
                 found.append(self._coast(frames[:, t], shift_t))
-        return stack_detections(found)
+        return Detections.stack(found)
 
     def _look(self, frames: Tensor, reset: Tensor | None, shift: Tensor | None) -> Detections:
         return self._propagate(frames, self._detect(frames), reset, shift)
@@ -231,23 +231,3 @@ def _check_frames_of(shift: Tensor | None, frames: Tensor) -> None:
         )
     if shift is not None and not isinstance(shift, Tensor):
         raise TypeError(f"shift must be a torch.Tensor, got {type(shift).__name__}; torch.as_tensor makes one")
-
-
-def _at(maps: HeadMaps, frame: int) -> HeadMaps:
-    offset, size = (None if value is None else value[:, frame] for value in maps[1:3])
-    return HeadMaps(
-        maps.heatmap[:, frame], offset, size, {name: value[:, frame] for name, value in (maps.extras or {}).items()}
-    )
-
-
-def _with_time(maps: HeadMaps, streams_and_frames: Sequence[int]) -> HeadMaps:
-    def split(value: Tensor) -> Tensor:
-        return value.reshape(*streams_and_frames, *value.shape[1:])  # (B, T, ...)
-
-    heatmap, offset, size, extras = maps
-    return HeadMaps(
-        split(heatmap),
-        None if offset is None else split(offset),
-        None if size is None else split(size),
-        {name: split(value) for name, value in (extras or {}).items()},
-    )

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from heatprop.boxes import nms
+from heatprop.suppression import nms
 
 Combine = Literal["mean", "maximum"]
 NOBODY = -1
