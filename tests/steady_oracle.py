@@ -151,8 +151,8 @@ class SteadyOracle:
 
     def _frame(self, stream, heatmap, offset, size, extras, shift):
         memories = self._predict(self.memories[stream], shift)
-        finite = np.isfinite(heatmap)
-        network = np.where(finite, heatmap, 0)
+        finite = np.isfinite(heatmap) & _seen(offset, size, heatmap.shape[1:])
+        network = np.clip(np.where(finite, heatmap, 0), 0, 1)
         winners = self._winners(memories)
         balanced, sizes, own_sizes = self._propagate(network, finite, size, winners, memories)
 
@@ -288,3 +288,15 @@ class SteadyOracle:
             tuple(one["velocity"]),
             one["unseen"],
         )
+
+
+def _seen(offset, size, shape):
+    """Rule 9: where offset and size are finite and the size is not negative, (H, W)."""
+    seen = np.ones(shape, dtype=bool)
+    for y in range(shape[0]):
+        for x in range(shape[1]):
+            if offset is not None and not np.isfinite(offset[:, y, x]).all():
+                seen[y, x] = False
+            if size is not None and not (np.isfinite(size[:, y, x]).all() and (size[:, y, x] >= 0).all()):
+                seen[y, x] = False
+    return seen

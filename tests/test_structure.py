@@ -20,7 +20,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"structures"},
     {"checks"},
-    {"options", "equations", "peaks", "boxes"},
+    {"options", "equations", "evidence", "peaks", "boxes"},
     {"propagation", "suppression", "motion", "tracklets", "output"},
     {"candidates", "association", "coasting"},
     {"propagator"},

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from heatprop.candidates import Candidates, read_at
+from heatprop.candidates import Candidates
+from heatprop.evidence import read_at
 from heatprop.motion import measure_velocity
 from heatprop.options import PropagatorOptions
 from heatprop.peaks import outranks
@@ -29,8 +30,9 @@ def detect(
     points = maps.size is None  # points do not overlap
     order, valid = rank_kept(candidates, kept, nms_threshold=None if points else options.nms_threshold)
     place = candidates.flat_index.gather(1, order) % (maps.heatmap.shape[2] * maps.heatmap.shape[3])
-    extras = {name: read_extra(field, place, valid, prior.score.dtype) for name, field in (maps.extras or {}).items()}
     found = Candidates(*(take_places(field, order, valid) for field in candidates))
+    shown = valid & (found.network_scores >= options.score_threshold)  # elsewhere the network saw nothing to read
+    extras = {name: read_extra(field, place, shown, prior.score.dtype) for name, field in (maps.extras or {}).items()}
     return pack_detections(found, valid, extras, prior, options)
 
 
@@ -148,12 +150,12 @@ def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, 
     return torch.where(valid, track_ids, -1), prior.next_id + fresh.sum(1)
 
 
-def read_extra(field: Tensor, place: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
-    """Read an extra map like `read_at`, 0 where not valid; floating values in ``dtype`` or wider."""
+def read_extra(field: Tensor, place: Tensor, shown: Tensor, dtype: torch.dtype) -> Tensor:
+    """Read an extra map like `read_at`, 0 where not shown; floating values in ``dtype`` or wider."""
     values = read_at(field, place)
     if values.is_floating_point():
         values = values.to(torch.promote_types(values.dtype, dtype))
-    return values.masked_fill(~valid.unsqueeze(2), 0)
+    return values.masked_fill(~shown.unsqueeze(2), 0)
 
 
 def take_places(field: Tensor, order: Tensor, valid: Tensor) -> Tensor:

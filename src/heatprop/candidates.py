@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from heatprop.boxes import decode_boxes
+from heatprop.evidence import read_maps
 from heatprop.options import PropagatorOptions
 from heatprop.peaks import outranks, top_k
 from heatprop.propagation import Balanced, Inheritance, Squares, balance_scores, balance_sizes, extend_lengths, inherit
@@ -20,7 +21,7 @@ class Candidates(NamedTuple):
         cells: Position ``(x, y)``, shape ``(B, K, 2)``, ``int64``, in cells.
         labels: Class index, shape ``(B, K)``, ``int64``.
         scores: Balanced scores (Eq. 6), shape ``(B, K)``.
-        network_scores: The network's own, shape ``(B, K)``; 0 where they are not finite.
+        network_scores: The network's own, shape ``(B, K)``; 0 where it saw nothing.
         sizes: Balanced sizes (Eq. 7) as ``(w, h)``, shape ``(B, K, 2)``, in cells; 0 for points.
         positions: Centres ``(x, y)``, shape ``(B, K, 2)``, in cells.
         boxes: ``(x1, y1, x2, y2)`` (Eq. 1), shape ``(B, K, 4)``, in pixels.
@@ -58,7 +59,7 @@ def choose_candidates(
         The candidates; and which of them may become detections, shape ``(B, K)``, ``bool``.
     """
     peak_scores, index, inherited = claim_cells(balanced.peaks, prior, balanced.squares, once=options.claim_once)
-    candidates = read_candidates(maps, index, prior, inherited, options, moving=moving)
+    candidates = read_candidates(maps, balanced.seen, index, prior, inherited, options, moving=moving)
     kept = (peak_scores > 0) & (candidates.scores >= options.score_threshold)
     if options.max_unseen is not None:
         kept = kept & (candidates.unseen <= options.max_unseen)
@@ -91,6 +92,7 @@ def claim_cells(peaks: Tensor, prior: Tracklets, squares: Squares, *, once: bool
 
 def read_candidates(
     maps: HeadMaps,
+    seen: Tensor | None,
     index: Tensor,
     tracklets: Tracklets,
     inherited: Inheritance,
@@ -102,6 +104,7 @@ def read_candidates(
 
     Args:
         maps: The network's maps, ``(B, C, H, W)``.
+        seen: Cells where the network's box can be read, shape ``(B, 1, H, W)``, ``bool``; ``None`` for all.
         index: Flat index of the peaks, shape ``(B, K)``, ``int64``.
         tracklets: Detections of the last frame, ``(B, K)`` each.
         inherited: What the peaks inherit from them.
@@ -114,7 +117,7 @@ def read_candidates(
     H, W = maps.heatmap.shape[2:]
     row = index // W
     cells = torch.stack([index % W, row % H], dim=2)  # (B, K, 2)
-    network, offset, size = _read_maps(maps, index, tracklets.score.dtype)
+    network, offset, size = read_maps(maps, seen, index, tracklets.score.dtype)
     blind = inherited.found & (network < options.score_threshold)
     if moving:
         expected = tracklets.position.gather(1, inherited.owner.unsqueeze(2).expand_as(offset)) - cells
@@ -133,23 +136,3 @@ def read_candidates(
         unseen=torch.where(blind, tracklets.unseen.gather(1, inherited.owner) + 1, 0),
         owner=torch.where(inherited.found, inherited.owner, tracklets.score.shape[1]),
     )
-
-
-def _read_maps(maps: HeadMaps, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Read score, offset and size at peaks, ``(B, K)``, ``(B, K, 2)`` each; 0 where the score is not finite."""
-    place = index % (maps.heatmap.shape[2] * maps.heatmap.shape[3])
-    raw = maps.heatmap.flatten(1).gather(1, index).to(dtype)
-    finite = raw.isfinite()
-
-    def read(field: Tensor) -> Tensor:
-        return torch.where(finite.unsqueeze(2), read_at(field, place).to(dtype), 0)
-
-    middle = raw.new_full((*raw.shape, 2), 0.5)
-    offset = middle if maps.offset is None else read(maps.offset)
-    return torch.where(finite, raw, 0), offset, None if maps.size is None else read(maps.size)
-
-
-def read_at(field: Tensor, place: Tensor) -> Tensor:
-    """Read maps ``(B, D, H, W)`` at flat positions ``y * W + x``, ``(B, K)``: ``(B, K, D)``."""
-    index = place.unsqueeze(1).expand(-1, field.shape[1], -1)  # (B, D, K)
-    return field.flatten(2).gather(2, index).transpose(1, 2)

@@ -22,6 +22,8 @@ class PropagatorOutput(NamedTuple):
         network_size: The network's sizes as they came, shape ``(B, 2, H, W)``, in cells; ``None`` for points.
         radius: $P$, or the largest of all tracklets, in cells.
         reach: Radius of each tracklet's square, shape ``(B, K)``, ``int64``, in cells; ``None`` where all have one.
+        seen: Cells where the network's box could be read, shape ``(B, 1, H, W)``, ``bool``; ``None`` for all. The
+            others count as score 0.
     """
 
     heatmap: Tensor
@@ -31,6 +33,7 @@ class PropagatorOutput(NamedTuple):
     network_size: Tensor | None
     radius: int
     reach: Tensor | None = None
+    seen: Tensor | None = None
 
     def prior_score(self) -> Tensor:
         """Compute the propagated score of every cell and class (Eq. 2).
@@ -57,12 +60,13 @@ class PropagatorOutput(NamedTuple):
         leading = self.heatmap.shape[:-3]
         last = len(leading) - 1
         dtype = self.detections.scores.dtype
-        heatmap = self.network_heatmap.flatten(0, last).to(dtype)
-        size = self.network_size.flatten(0, last).to(dtype)
+        heatmap, size = self.network_heatmap.flatten(0, last), self.network_size.flatten(0, last).to(dtype)
+        seen = heatmap.isfinite() if self.seen is None else heatmap.isfinite() & self.seen.flatten(0, last)
+        scores = torch.where(seen, heatmap.to(dtype), 0).clamp(0, 1)
         prior_score, prior_size = self._propagated()
-        balanced = balance_size(heatmap, size, prior_score, prior_size)
-        # a score that is not finite counts as score 0 and size 0, so only the past speaks there
-        return torch.where(heatmap.isfinite().unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
+        balanced = balance_size(scores, torch.nan_to_num(size, 0, 0, 0), prior_score, prior_size)
+        # where the network saw nothing only the past speaks
+        return torch.where(seen.unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
 
     def _propagated(self) -> tuple[Tensor, Tensor]:
         """Give h and s (Eqs. 2 and 4) of every cell, (N, C, H, W) and (N, C, 2, H, W) of N streams and frames."""
@@ -90,7 +94,6 @@ def stack_outputs(
     Returns:
         One output.
     """
-    reach = [output.reach for output in outputs if output.reach is not None]
     return PropagatorOutput(
         heatmap=torch.stack([output.heatmap for output in outputs], dim=1),
         detections=Detections.stack([output.detections for output in outputs]),
@@ -98,5 +101,11 @@ def stack_outputs(
         network_heatmap=network_heatmap,
         network_size=network_size,
         radius=outputs[0].radius,
-        reach=torch.stack(reach, dim=1) if reach else None,
+        reach=_stack([output.reach for output in outputs]),
+        seen=_stack([output.seen for output in outputs]),
     )
+
+
+def _stack(fields: Sequence[Tensor | None]) -> Tensor | None:
+    given = [field for field in fields if field is not None]
+    return torch.stack(given, dim=1) if given else None

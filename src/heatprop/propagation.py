@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from heatprop.equations import length_weight
+from heatprop.evidence import clean_scores, seen_cells
 from heatprop.options import Average, PropagatorOptions
 from heatprop.peaks import find_peaks
-from heatprop.structures import Tracklets
+from heatprop.structures import HeadMaps, Tracklets
 
 NOISE = 0.03
 """Scores below it say nothing to the geometric average: a network's heatmap is never quite 0."""
@@ -61,19 +62,21 @@ class Balanced(NamedTuple):
         peaks: The same at peaks, else 0.
         squares: The squares of the tracklets.
         reach: Radius of each tracklet's square, shape ``(B, K)``, in cells; ``None`` where all have the same.
+        seen: Cells where the network's box can be read, shape ``(B, 1, H, W)``, ``bool``; ``None`` for all.
     """
 
     heatmap: Tensor
     peaks: Tensor
     squares: Squares
     reach: Tensor | None
+    seen: Tensor | None
 
 
-def propagate(heatmap: Tensor, tracklets: Tracklets, leaving: Tensor | None, options: PropagatorOptions) -> Balanced:
+def propagate(maps: HeadMaps, tracklets: Tracklets, leaving: Tensor | None, options: PropagatorOptions) -> Balanced:
     """Blend the tracklets into the next heatmap and find its peaks (Eqs. 2, 3, 5 and 6).
 
     Args:
-        heatmap: The network's scores, shape ``(B, C, H, W)``, in [0, 1].
+        maps: The network's maps, ``(B, C, H, W)``.
         tracklets: Detections of the last frame, where they are expected now, ``(B, K)`` each.
         leaving: Tracklets that pass on their identity, but no score, shape ``(B, K)``, ``bool``.
         options: All of them.
@@ -81,12 +84,14 @@ def propagate(heatmap: Tensor, tracklets: Tracklets, leaving: Tensor | None, opt
     Returns:
         The balanced heatmap.
     """
+    seen = seen_cells(maps, stride=options.stride)
     reach, weight = square_radius(tracklets, options), past_weight(tracklets, options, leaving)
-    squares = cast_squares(tracklets, heatmap.shape[1:], radius=options.largest_radius, reach=reach, weight=weight)
+    squares = cast_squares(tracklets, maps.heatmap.shape[1:], radius=options.largest_radius, reach=reach, weight=weight)
     on_squares = inherit(tracklets, squares, squares.cells)
-    balanced = balance_heatmap(heatmap, squares, on_squares, average=options.average)
+    network = clean_scores(maps.heatmap.contiguous().to(tracklets.score.dtype), seen)
+    balanced = balance_heatmap(network, squares, on_squares, average=options.average)
     peaks = find_tracked_peaks(balanced, squares, on_squares, kernel=options.window)
-    return Balanced(balanced, peaks, squares, reach)
+    return Balanced(balanced, peaks, squares, reach, seen)
 
 
 def square_radius(tracklets: Tracklets, options: PropagatorOptions) -> Tensor | None:
@@ -223,30 +228,26 @@ def extend_lengths(inherited: Inheritance, tracklets: Tracklets, *, unproven: Te
 
 
 def balance_heatmap(
-    heatmap: Tensor, squares: Squares, inherited: Inheritance, *, average: Average = "arithmetic"
+    network: Tensor, squares: Squares, inherited: Inheritance, *, average: Average = "arithmetic"
 ) -> Tensor:
-    """Balance the cells of the squares (Eqs. 5 and 6) and keep every other cell bit for bit.
+    """Balance the cells of the squares (Eqs. 5 and 6), in place, and keep every other cell bit for bit.
 
     Args:
-        heatmap: The network's scores, shape ``(B, C, H, W)``, in [0, 1]; where not finite they count as 0.
+        network: A copy of the network's scores, contiguous, shape ``(B, C, H, W)``, in [0, 1], ``float32`` at least:
+            rounded to half precision, the cells of a square would be equal, and all of them peaks.
         squares: The squares of the tracklets.
         inherited: What the cells of the squares inherit.
         average: How the past is blended in, `balance_scores`.
 
     Returns:
-        Balanced scores, shape of ``heatmap``, finite, in ``float32`` at least: rounded to half precision, the
-        cells of a square would be equal, and all of them peaks.
+        ``network``, with balanced scores.
     """
-    wide = heatmap.contiguous().to(inherited.score.dtype)
-    balanced = torch.nan_to_num(wide, nan=0.0, posinf=0.0, neginf=0.0)
-    network = wide.flatten(1).gather(1, squares.cells)
-    network = torch.nan_to_num(network, nan=0.0, posinf=0.0, neginf=0.0)
-    values = balance_scores(network, inherited, average=average)
+    flat = network.view(network.shape[0], -1)  # (B, C * H * W)
+    values = balance_scores(flat.gather(1, squares.cells), inherited, average=average)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
-    flat = balanced.view(heatmap.shape[0], -1)  # (B, C * H * W)
     flat.scatter_(1, squares.cells, values)  # entries that share a cell all write its winner's value
-    return balanced
+    return network
 
 
 def find_tracked_peaks(balanced: Tensor, squares: Squares, inherited: Inheritance, *, kernel: int) -> Tensor:

@@ -15,7 +15,7 @@ from heatprop.options import STEADY, Option, PropagatorOptions, takes_options
 from heatprop.output import PropagatorOutput, stack_outputs
 from heatprop.propagation import propagate
 from heatprop.structures import Detections, HeadMaps, Tracklets
-from heatprop.tracklets import TrackletMemory, continue_with
+from heatprop.tracklets import TrackletMemory, confine, continue_with
 
 
 class HeatmapPropagator(TrackletMemory):
@@ -28,7 +28,8 @@ class HeatmapPropagator(TrackletMemory):
     reads, and can be set, as an attribute. `steady` is a preset against flicker and ghosts.
 
     The state is at most K tracklets per stream. It moves with ``.to()``, is copied and pickled with the
-    module, and never enters ``state_dict()``.
+    module, and never enters ``state_dict()``. One propagator belongs to one thread: frames that two threads pass at
+    the same time would share a past, and a call that finds the memory changed by another raises ``RuntimeError``.
 
     Raises:
         TypeError: If an option has the wrong type.
@@ -114,8 +115,8 @@ class HeatmapPropagator(TrackletMemory):
         """Propagate the next frame of each stream and remember its detections.
 
         Args:
-            heatmap: Scores after the sigmoid, shape ``(B, C, H, W)``, in [0, 1]. A cell that is not finite
-                counts as score 0, and the memory bridges it.
+            heatmap: Scores after the sigmoid, shape ``(B, C, H, W)``, clamped to [0, 1]. A cell whose score, offset
+                or size is not finite, or whose size is negative, counts as score 0, and the memory bridges it.
             offset: ``(dx, dy)``, shape ``(B, 2, H, W)``, in cells; ``None`` is half a cell.
             size: ``(w, h)``, shape ``(B, 2, H, W)``, in cells; ``None`` means points: no NMS, boxes of no area.
                 Call `reset` before you change from points to boxes.
@@ -142,8 +143,9 @@ class HeatmapPropagator(TrackletMemory):
                 f"heatmap changed shape between frames, from {self._shape} to {shape}. "
                 "A new video probably started: call reset() before it."
             )
-        state, output = self._propagate(self.state, maps, reset, shift)
-        self._remember(state)
+        before = self.state
+        state, output = self._propagate(before, maps, reset, shift)
+        self._follow(before, state)
         self._shape = shape
         return output
 
@@ -220,6 +222,8 @@ class HeatmapPropagator(TrackletMemory):
         check_maps(maps)
         check_reset(reset, heatmap.shape[:1], heatmap.device)
         check_shift(shift, heatmap)
+        if state is not None:
+            state = confine(state, heatmap.shape[1:])
         return self._propagate(state, maps, reset, shift)
 
     def coast(self, frames: int = 1, *, shift: Tensor | None = None) -> Detections:
@@ -245,8 +249,8 @@ class HeatmapPropagator(TrackletMemory):
         if state is None or self._shape is None:
             raise RuntimeError("coast goes on from a frame that was propagated; call the propagator with maps first")
         check_shift(shift, state.score.new_empty(self._shape, device="meta"), device=state.score.device)
-        state, detections = coast(state, self._shape[1:], self.options, frames=frames, shift=shift)
-        self._remember(state)
+        following, detections = coast(state, self._shape[1:], self.options, frames=frames, shift=shift)
+        self._follow(state, following)
         return detections
 
     def _propagate(
@@ -257,13 +261,13 @@ class HeatmapPropagator(TrackletMemory):
             state = self.initial_state(len(heatmap), device=heatmap.device, dtype=heatmap.dtype)
         prior = continue_with(state, heatmap, options.top_k, reset=reset)
         prior, leaving = predict(prior, heatmap.shape[1:], options, shift=shift)
-        balanced = propagate(heatmap, prior, leaving, options)
+        balanced = propagate(maps, prior, leaving, options)
         moving = options.velocity or shift is not None
         candidates, kept = choose_candidates(maps, balanced, prior, options, moving=moving)
         detections, tracklets = detect(maps, candidates, kept, prior, options)
         returned = balanced.heatmap.to(heatmap.dtype)
         output = PropagatorOutput(
-            returned, detections, prior, heatmap, maps.size, options.largest_radius, balanced.reach
+            returned, detections, prior, heatmap, maps.size, options.largest_radius, balanced.reach, balanced.seen
         )
         return tracklets, output
 

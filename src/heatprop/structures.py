@@ -121,7 +121,8 @@ class Detections(NamedTuple):
         network_scores: The network's own score at the peak, shape ``(B, K)``, in [0, 1].
         carried: Network score below the threshold: the memory brought it back, ``(B, K)``, ``bool``.
         cells: Heatmap position ``(x, y)``, shape ``(B, K, 2)``, ``int64``, in cells.
-        extras: The extra maps read at the peaks, ``{name: (B, K, D)}``.
+        extras: The extra maps read at the peaks, ``{name: (B, K, D)}``; 0 on carried detections, where the network
+            saw nothing.
     """
 
     boxes: Tensor

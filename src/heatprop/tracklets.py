@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from heatprop.checks import check_state
 from heatprop.structures import Tracklets
 
 
@@ -44,17 +45,22 @@ class TrackletMemory(nn.Module):
 
     @property
     def state(self) -> Tracklets | None:
-        """The tracklets of the last frame, ``None`` before the first; set one from maps of the same shape to go on."""
+        """The tracklets of the last frame, ``None`` before the first.
+
+        Set one that came from maps of the same shape to go on from there: it is checked, which waits for the device,
+        and copied.
+        """
         if self._valid is None:
             return None
         return Tracklets(*(getattr(self, f"_{name}") for name in Tracklets._fields))
 
     @state.setter
     def state(self, state: Tracklets | None) -> None:
-        if state is not None and not isinstance(state, Tracklets):
-            raise TypeError(f"state must be Tracklets or None, got {type(state).__name__}")
+        if state is not None:
+            check_state(state)
+            state = complete(state).map(lambda field: field.clone())
         self._shape = None
-        self._remember(None if state is None else complete(state))
+        self._remember(state)
 
     def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
         """Forget the past of some streams: a new video or scene starts there.
@@ -72,7 +78,16 @@ class TrackletMemory(nn.Module):
         elif state is not None:
             self._remember(forget(state, stream_mask(streams, len(state.next_id), state.valid.device)))
 
+    def _follow(self, before: Tracklets | None, state: Tracklets) -> None:
+        """Remember what follows a state, if that is still what is remembered."""
+        if self._valid is not (None if before is None else before.valid):
+            raise RuntimeError(
+                "the memory changed during this call: another thread used the same propagator; give each thread its own"
+            )
+        self._remember(state)
+
     def _remember(self, state: Tracklets | None) -> None:
+        """Replace the state, detached."""
         for name in Tracklets._fields:
             setattr(self, f"_{name}", None if state is None else getattr(state, name).detach())
 
@@ -145,6 +160,13 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: T
     floating = {name: getattr(tracklets, name).to(dtype) for name in ("score", "size", "position", "velocity")}
     tracklets = tracklets._replace(**floating)
     return tracklets if reset is None else forget(tracklets, reset)
+
+
+def confine(tracklets: Tracklets, shape: tuple[int, ...]) -> Tracklets:
+    """Bring cells and labels into the map ``(C, H, W)``: what came from a larger one must not be read outside."""
+    C, H, W = shape
+    label, x, y = tracklets.label.clamp(0, C - 1), tracklets.x.clamp(0, W - 1), tracklets.y.clamp(0, H - 1)
+    return tracklets._replace(label=label, x=x, y=y)
 
 
 def complete(tracklets: Tracklets) -> Tracklets:
