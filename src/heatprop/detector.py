@@ -19,6 +19,9 @@ class VideoDetector(nn.Module):
     chunk of T frames is one call of the detector on all B * T frames; only the propagation goes frame by
     frame, so a chunk gives what its frames give one after the other.
 
+    In the first frame of a video it logs a warning where the heatmap cannot be one of scores
+    (`heatprop.adapters.warn_about_scores`), which waits for the device once.
+
     Args:
         detector: Any module or function from frames ``(N, 3, H, W)`` to an output that ``adapter`` reads.
             A module becomes a submodule: ``.to()``, ``.eval()`` and ``state_dict()`` reach it.
@@ -71,6 +74,7 @@ class VideoDetector(nn.Module):
         self.propagator = HeatmapPropagator() if propagator is None else propagator
         self.adapter = adapter
         self.every = every
+        self._checked = False  # whether the scores of this video were looked at
         self._wait = 0  # frames until the detector looks again
         self._looked: _Look | None = None  # at which frame it looked last
 
@@ -112,6 +116,8 @@ class VideoDetector(nn.Module):
         self.propagator.reset(streams)
         if streams is None or _names_any(streams):
             self._wait = 0
+        if streams is None:
+            self._checked = False
 
     @property
     def state(self) -> Tracklets | None:
@@ -156,13 +162,14 @@ class VideoDetector(nn.Module):
             self._looked = _Look.at(frames[:, -1], detections)
             return detections
         found = []
-        for t, look in enumerate(looks):
-            reset_t, shift_t = (None if field is None else field[:, t] for field in (reset, shift))
-            if look:
-                found.append(self._propagate(frames[:, t], maps.frame(seen.index(t)), reset_t, shift_t))
-            else:
-                found.append(self._coast(frames[:, t], shift_t))
-        return Detections.stack(found)
+        with self.propagator.whole_or_nothing():
+            for t, look in enumerate(looks):
+                reset_t, shift_t = (None if field is None else field[:, t] for field in (reset, shift))
+                if look:
+                    found.append(self._propagate(frames[:, t], maps.frame(seen.index(t)), reset_t, shift_t))
+                else:
+                    found.append(self._coast(frames[:, t], shift_t))
+            return Detections.stack(found)
 
     def _look(self, frames: Tensor, reset: Tensor | None, shift: Tensor | None) -> Detections:
         return self._propagate(frames, self._detect(frames), reset, shift)
@@ -196,6 +203,9 @@ class VideoDetector(nn.Module):
                 "return HeadMaps(heatmap, offset, size) from it"
             )
         check_extras(maps.extras)
+        if not self._checked and not torch.compiler.is_compiling():
+            adapters.warn_about_scores(maps)  # waits for the device: only in the first frame
+            self._checked = True
         for value in (*maps[:3], *(maps.extras or {}).values()):
             if value is not None and value.shape[0] != frames.shape[0]:
                 raise ValueError(

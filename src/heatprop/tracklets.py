@@ -1,6 +1,7 @@
 """The state between two frames, and the memory of a module that holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,18 @@ class TrackletMemory(nn.Module):
             self.state = None
         elif state is not None:
             self._remember(forget(state, stream_mask(streams, len(state.next_id), state.valid.device)))
+
+    @contextmanager
+    def whole_or_nothing(self) -> Iterator[None]:
+        """Take several steps of which all are remembered, or, after an error, none."""
+        state, shape, done = self.state, self._shape, False
+        try:
+            yield
+            done = True
+        finally:
+            if not done:
+                self._remember(state)
+                self._shape = shape
 
     def _follow(self, before: Tracklets | None, state: Tracklets) -> None:
         """Remember what follows a state, if that is still what is remembered."""
