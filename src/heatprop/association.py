@@ -7,9 +7,8 @@ from heatprop.candidates import Candidates
 from heatprop.evidence import read_at
 from heatprop.motion import measure_velocity
 from heatprop.options import PropagatorOptions
-from heatprop.peaks import outranks
 from heatprop.structures import Detections, HeadMaps, Tracklets
-from heatprop.suppression import overlap, suppress
+from heatprop.suppression import rank
 
 
 def detect(
@@ -48,14 +47,10 @@ def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | No
         The order of the candidates, shape ``(B, K)``, ``int64``: the kept ones first by falling score, equal
         scores by rising cell index; and which places of that order are kept, shape ``(B, K)``, ``bool``.
     """
-    scores, boxes, labels = candidates.scores.detach(), candidates.boxes.detach(), candidates.labels
+    boxes = candidates.boxes.detach()
     kept = kept & (boxes.abs().amax(2) < torch.inf)  # false for NaN too
-    better = outranks(scores, candidates.flat_index)  # (B, K, K)
-    if nms_threshold is not None:
-        kept = suppress(better & overlap(boxes, labels, iou_threshold=nms_threshold), kept)
-    place = (better & kept.unsqueeze(2)).sum(1)  # how many kept ones come before
-    order = torch.where(kept, place, kept.shape[1]).argsort(dim=1)
-    return order, kept.gather(1, order)
+    scores, labels, cells = candidates.scores.detach(), candidates.labels, candidates.flat_index
+    return rank(boxes, scores, labels, cells, kept, iou_threshold=nms_threshold)
 
 
 def pack_detections(

@@ -27,19 +27,32 @@ def decode_boxes(cells: Tensor, offset: Tensor, size: Tensor, *, stride: float =
     return torch.cat([center - size / 2, center + size / 2], dim=-1) * stride
 
 
-def pairwise_iou(boxes: Tensor) -> Tensor:
+def pairwise_iou(boxes: Tensor, others: Tensor | None = None) -> Tensor:
     """Divide the common area of each two boxes by the area of their union.
 
     Args:
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``; areas are computed in ``float32`` at least.
+        others: The boxes to compare them with, shape ``(B, M, 4)``; the same boxes when ``None``.
 
     Returns:
-        Shape ``(B, K, K)``; NaN where the union is 0.
+        Shape ``(B, K, M)``, in the dtype of ``boxes``; NaN where the union is 0.
+
+    Examples:
+        >>> import torch
+        >>> boxes = torch.tensor([[[0.0, 0, 10, 10], [20, 0, 30, 10]]])
+        >>> pairwise_iou(boxes, torch.tensor([[[5.0, 0, 15, 10]]]))
+        tensor([[[0.3333],
+                 [0.0000]]])
     """
+    low, high, area = _corners_and_areas(boxes)
+    other_low, other_high, other_area = (low, high, area) if others is None else _corners_and_areas(others)
+    start = torch.maximum(low.unsqueeze(3), other_low.unsqueeze(2))  # (B, 2, K, M)
+    side = (torch.minimum(high.unsqueeze(3), other_high.unsqueeze(2)) - start).clamp_(min=0)
+    inter = side[:, 0] * side[:, 1]  # (B, K, M)
+    return (inter / (area.unsqueeze(2) + other_area.unsqueeze(1) - inter)).to(boxes.dtype)
+
+
+def _corners_and_areas(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     wide = boxes.to(torch.promote_types(boxes.dtype, torch.float32)).transpose(1, 2)  # (B, 4, K)
     low, high = wide[:, :2], wide[:, 2:]
-    area = (high - low).prod(1)  # (B, K)
-    start = torch.maximum(low.unsqueeze(3), low.unsqueeze(2))  # (B, 2, K, K)
-    side = (torch.minimum(high.unsqueeze(3), high.unsqueeze(2)) - start).clamp_(min=0)
-    inter = side[:, 0] * side[:, 1]  # (B, K, K)
-    return (inter / (area.unsqueeze(2) + area.unsqueeze(1) - inter)).to(boxes.dtype)
+    return low, high, (high - low).prod(1)  # (B, 2, K), (B, 2, K), (B, K)

@@ -6,6 +6,10 @@ from torch import Tensor
 from heatprop.boxes import pairwise_iou
 from heatprop.peaks import outranks
 
+MATRIX = 300
+"""Up to so many boxes one K x K matrix is fastest; more are gone through in blocks."""
+BLOCK = 128
+
 
 def nms(
     boxes: Tensor, scores: Tensor, labels: Tensor, valid: Tensor | None = None, *, iou_threshold: float = 0.3
@@ -42,23 +46,54 @@ def nms(
     if valid is None:
         valid = torch.ones_like(scores, dtype=torch.bool)
     place = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
-    better = outranks(scores, place)
-    return suppress(better & overlap(boxes, labels, iou_threshold=iou_threshold), valid)
+    order, kept = rank(boxes, scores, labels, place, valid, iou_threshold=iou_threshold)
+    return torch.zeros_like(kept).scatter_(1, order, kept)
 
 
-def overlap(boxes: Tensor, labels: Tensor, *, iou_threshold: float) -> Tensor:
+def rank(
+    boxes: Tensor, scores: Tensor, labels: Tensor, tie: Tensor, valid: Tensor, *, iou_threshold: float | None
+) -> tuple[Tensor, Tensor]:
+    """Suppress boxes and put those that are kept first, by falling score.
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
+        scores: Shape ``(B, K)``, at least 0.
+        labels: Class index, shape ``(B, K)``.
+        tie: What decides among equal scores, the lower first, shape ``(B, K)``, all different.
+        valid: Which places take part, shape ``(B, K)``, ``bool``.
+        iou_threshold: Largest overlap that is let through, in [0, 1]; ``None`` suppresses nothing.
+
+    Returns:
+        The order, shape ``(B, K)``, ``int64``; and which places of that order are kept, shape ``(B, K)``, ``bool``.
+    """
+    K = scores.shape[1]
+    if iou_threshold is not None and K > MATRIX:
+        return _rank_in_blocks(boxes, scores, labels, tie, valid, iou_threshold)
+    better = outranks(scores, tie)  # (B, K, K)
+    if iou_threshold is not None:
+        valid = suppress(better & overlap(boxes, labels, iou_threshold=iou_threshold), valid)
+    place = (better & valid.unsqueeze(2)).sum(1)  # how many kept ones come before
+    order = torch.where(valid, place, K).argsort(dim=1)
+    return order, valid.gather(1, order)
+
+
+def overlap(
+    boxes: Tensor, labels: Tensor, others: tuple[Tensor, Tensor] | None = None, *, iou_threshold: float
+) -> Tensor:
     """Tell which boxes of one class overlap by more than the threshold.
 
     Args:
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
         labels: Class index, shape ``(B, K)``.
+        others: Boxes ``(B, M, 4)`` and labels ``(B, M)`` to compare them with; the same when ``None``.
         iou_threshold: Largest overlap that is let through, in [0, 1].
 
     Returns:
-        Shape ``(B, K, K)``, ``bool``; a box overlaps itself unless it has no area.
+        Shape ``(B, K, M)``, ``bool``; a box overlaps itself unless it has no area.
     """
-    same = labels.unsqueeze(2) == labels.unsqueeze(1)
-    return same & (pairwise_iou(boxes) > iou_threshold)
+    other_boxes, other_labels = (None, labels) if others is None else others
+    same = labels.unsqueeze(2) == other_labels.unsqueeze(1)
+    return same & (pairwise_iou(boxes, other_boxes) > iou_threshold)
 
 
 def suppress(overlaps: Tensor, valid: Tensor) -> Tensor:
@@ -115,6 +150,26 @@ def suppress_while(overlaps: Tensor, valid: Tensor) -> Tensor:
 
     keep: Tensor = while_loop(changed, body, (start.clone(), torch.zeros_like(start) - 1))[0]  # type: ignore[no-untyped-call]  # untyped in torch
     return keep.squeeze(1) > 0
+
+
+def _rank_in_blocks(
+    boxes: Tensor, scores: Tensor, labels: Tensor, tie: Tensor, valid: Tensor, iou_threshold: float
+) -> tuple[Tensor, Tensor]:
+    """`rank` for many boxes: in blocks by falling score, each against the kept ones before it, which stay in cache."""
+    first = tie.argsort(dim=1)
+    falling = torch.where(valid, scores, -1).gather(1, first).argsort(dim=1, descending=True, stable=True)
+    order = first.gather(1, falling)
+    boxes, labels = boxes.gather(1, order.unsqueeze(2).expand_as(boxes)), labels.gather(1, order)
+    valid, kept = valid.gather(1, order), valid[:, :0]
+    for start in range(0, order.shape[1], BLOCK):
+        stop = start + BLOCK
+        own = boxes[:, start:stop], labels[:, start:stop]
+        alive = valid[:, start:stop]
+        beaten = overlap(boxes[:, :start], labels[:, :start], own, iou_threshold=iou_threshold) & kept.unsqueeze(2)
+        within = overlap(*own, iou_threshold=iou_threshold).triu(1)
+        kept = torch.cat([kept, suppress(within, alive & ~beaten.any(1))], dim=1)
+    last = (~kept).to(torch.uint8).argsort(dim=1, stable=True)
+    return order.gather(1, last), kept.gather(1, last)
 
 
 def _as_numbers(overlaps: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from heatprop.reports.documents import write_json
 from heatprop.tuning.choosing import MOST_FOLDS, Advice, advise
 from heatprop.tuning.clips import Clips
 from heatprop.tuning.space import RADII
-from heatprop.tuning.tables import advice_table, fold_table, sweep_tables, to_document
+from heatprop.tuning.tables import advice_table, fold_table, sweep_tables, tuning_document
 
 if TYPE_CHECKING:
     from heatprop.tuning.search import Outcome
@@ -50,7 +50,7 @@ def tune(
         outcome = _search(clips, out, trials, rule.rule, base, search_nms, seed)
         advice = advise(outcome.results, outcome.baseline, folds=folds)
         uncovered = uncovered_pairs(clips.displacement, RADII)
-        write_json(out / "tune.json", to_document(advice, outcome.results, uncovered))
+        write_json(out / "tune.json", tuning_document(advice, outcome.results, uncovered))
     except (ValueError, OSError) as problem:
         typer.echo(f"heatprop tune: {problem}", err=True)
         raise typer.Exit(1) from problem
