@@ -173,7 +173,9 @@ class SteadyOracle:
                 "carried": bool(network[cell] < self.score_threshold),
                 "score": network[cell] if place >= 0 and not heir else balanced[cell],
                 "size": own_sizes[label, :, y, x] if place >= 0 and not heir else sizes[label, :, y, x],
-                "extras": {name: value[:, y, x] for name, value in extras.items()},
+                "extras": {
+                    name: value[:, y, x] * (network[cell] >= self.score_threshold) for name, value in extras.items()
+                },
             }
             within = (0.5, 0.5) if offset is None else offset[:, y, x] if finite[cell] else (0.0, 0.0)
             position = (x + within[0], y + within[1])
