@@ -40,7 +40,8 @@ def clean_scores(scores: Tensor, seen: Tensor | None) -> Tensor:
         The same shape and dtype; scores in range keep their bits.
     """
     masked = scores if seen is None else scores * seen
-    return torch.nan_to_num(masked, nan=0.0, posinf=0.0, neginf=0.0).clamp_(0, 1)
+    finite = torch.nan_to_num(masked, nan=0.0, posinf=0.0, neginf=0.0)
+    return finite.clamp(0, 1) if finite.requires_grad else finite.clamp_(0, 1)
 
 
 def read_maps(

@@ -222,7 +222,7 @@ class HeatmapPropagator(TrackletMemory):
         check_maps(maps)
         check_reset(reset, heatmap.shape[:1], heatmap.device)
         check_shift(shift, heatmap)
-        if state is not None:
+        if isinstance(state, Tracklets):
             state = confine(state, heatmap.shape[1:])
         return self._propagate(state, maps, reset, shift)
 
