@@ -11,9 +11,10 @@ pytest.importorskip("skimage", reason="needs heatprop[benchmark]")
 from trainings import render
 from typer.testing import CliRunner
 
-from heatprop.centernet.configuration import option_texts, to_plain
+from heatprop.centernet.configuration import to_plain
 from heatprop.centernet.training import TrainingConfig, TrainingInterrupted
 from heatprop.cli.app import app
+from heatprop.cli.train import option_texts
 
 SMALL = ["--preset", "small", "--input-size", "32", "--epochs", "1", "--batch-size", "8", "--precision", "32"]
 

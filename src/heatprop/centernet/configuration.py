@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from heatprop.checks import check_count, check_number
 
@@ -231,52 +230,6 @@ def from_plain(values: dict[str, Any], origin: str | Path) -> TrainingConfig:
         raise ValueError(f"{origin}: unknown options {', '.join(unknown)}; it was written by another version")
     plain: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
     return TrainingConfig(**plain)
-
-
-def parse_option(name: str, value: Any) -> Any:
-    """Read an option as it is typed, or stands in a YAML file.
-
-    Args:
-        name: A field of `TrainingConfig`.
-        value: Text: a number, a list like ``40,60`` or ``[40, 60]``, or ``null``; other values stay as they are.
-
-    Returns:
-        The value, for `from_plain`.
-
-    Raises:
-        ValueError: If the text is no such value.
-
-    Examples:
-        >>> parse_option("milestones", "40,60"), parse_option("clip_norm", "null"), parse_option("flip", "5e-1")
-        ([40, 60], None, 0.5)
-    """
-    kind = get_type_hints(TrainingConfig)[name]
-    if get_origin(kind) is Literal and type(value) is int:  # YAML takes 32 for a number
-        return str(value)
-    if not isinstance(value, str):
-        return value
-    kinds = get_args(kind) if NoneType in get_args(kind) else (kind,)
-    if NoneType in kinds and value.strip().lower() in ("null", "none"):
-        return None
-    try:
-        if get_origin(kinds[0]) is tuple:
-            parts = [part.strip(" '\"") for part in value.strip("[]() ").split(",")]
-            return [get_args(kinds[0])[0](part) for part in parts if part]
-        return kinds[0](value) if kinds[0] in (int, float) else str(value)
-    except ValueError:
-        raise ValueError(f"{name} must be {_described(kinds)}, got {value!r}") from None
-
-
-def _described(kinds: tuple[Any, ...]) -> str:
-    words = {int: "a whole number", float: "a number"}
-    text = words.get(kinds[0], "whole numbers with commas between them")
-    return f"{text} or null" if NoneType in kinds else text
-
-
-def option_texts() -> dict[str, str]:
-    """Tell what the docstring of `TrainingConfig` says about each option, one line each."""
-    lines = (TrainingConfig.__doc__ or "").partition("Attributes:")[2].partition("Raises:")[0].splitlines()
-    return dict(line.strip().replace("``", "").split(": ", 1) for line in lines if ": " in line)
 
 
 _COUNTS = {

@@ -3,19 +3,12 @@
 import inspect
 from enum import StrEnum
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import typer
 
-from heatprop.centernet.configuration import (
-    CONFIG_FILE,
-    PRESETS,
-    TrainingConfig,
-    from_plain,
-    option_texts,
-    parse_option,
-    to_plain,
-)
+from heatprop.centernet.configuration import CONFIG_FILE, PRESETS, TrainingConfig, from_plain, to_plain
 from heatprop.cli.terminal import reporting
 
 _SECTIONS = {  # first option of a section of the help -> its title
@@ -121,6 +114,52 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold options by name, like 'epochs: 20', got {type(found).__name__}")
     return {str(name): parse_option(name, value) if name in _KINDS else value for name, value in found.items()}
+
+
+def parse_option(name: str, value: Any) -> Any:
+    """Read an option as it is typed, or stands in a YAML file.
+
+    Args:
+        name: A field of `TrainingConfig`.
+        value: Text: a number, a list like ``40,60`` or ``[40, 60]``, or ``null``; other values stay as they are.
+
+    Returns:
+        The value, for `from_plain`.
+
+    Raises:
+        ValueError: If the text is no such value.
+
+    Examples:
+        >>> parse_option("milestones", "40,60"), parse_option("clip_norm", "null"), parse_option("flip", "5e-1")
+        ([40, 60], None, 0.5)
+    """
+    kind = _KINDS[name]
+    if get_origin(kind) is Literal and type(value) is int:  # YAML takes 32 for a number
+        return str(value)
+    if not isinstance(value, str):
+        return value
+    kinds = get_args(kind) if NoneType in get_args(kind) else (kind,)
+    if NoneType in kinds and value.strip().lower() in ("null", "none"):
+        return None
+    try:
+        if get_origin(kinds[0]) is tuple:
+            parts = [part.strip(" '\"") for part in value.strip("[]() ").split(",")]
+            return [get_args(kinds[0])[0](part) for part in parts if part]
+        return kinds[0](value) if kinds[0] in (int, float) else str(value)
+    except ValueError:
+        raise ValueError(f"{name} must be {_described(kinds)}, got {value!r}") from None
+
+
+def _described(kinds: tuple[Any, ...]) -> str:
+    words = {int: "a whole number", float: "a number"}
+    text = words.get(kinds[0], "whole numbers with commas between them")
+    return f"{text} or null" if NoneType in kinds else text
+
+
+def option_texts() -> dict[str, str]:
+    """Tell what the docstring of `TrainingConfig` says about each option, one line each."""
+    lines = (TrainingConfig.__doc__ or "").partition("Attributes:")[2].partition("Raises:")[0].splitlines()
+    return dict(line.strip().replace("``", "").split(": ", 1) for line in lines if ": " in line)
 
 
 def _annotation(name: str, kind: Any, text: str, panel: str) -> Any:
