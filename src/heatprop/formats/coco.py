@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heatprop.evaluation.column_checks import IntArray
+from heatprop.evaluation.column_checks import LARGEST_FRAME, IntArray
 from heatprop.evaluation.columns import GroundTruth, Predictions
-from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_whole
-from heatprop.formats.json_files import load_json, require
+from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_path, parse_whole
+from heatprop.formats.json_files import load_json, require, show_json
 from heatprop.formats.whole_files import replacing
 
 FRAME_KEYS = ("frame_id", "frame_index")
@@ -81,12 +81,12 @@ def read_coco(path: str | PathLike[str], *, skipped: Skipped | None = None) -> C
             label = _known("category_id", require(one, "category_id"), images.categories)
             track = next((parse_whole(key, one[key]) for key in TRACK_KEYS if one.get(key) is not None), -1)
             ignore = bool(one.get("iscrowd")) or bool(one.get("ignore"))
-            rows.append((place[image], track, label, ignore, *_parse_box(require(one, "bbox"))))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 8)
-    row, tracks, labels, ignored = table[:, :4].astype(np.int64).T
+            rows.append((place[image], track, label, ignore, _parse_box(require(one, "bbox"))))
+    places, ids, labels, ignored, boxes = zip(*rows, strict=True) if rows else ((),) * 5
+    row, tracks = np.array(places, np.int64), np.array(ids, np.int64)  # ids have 63 bits, float64 holds 53
     tracks = np.where(tracks < 0, -1 - np.arange(len(tracks)), tracks)
-    columns = {"track": tracks, "label": labels, "box": table[:, 4:], "ignore": ignored}
-    return CocoData(GroundTruth(video=images.video[row], frame=images.frame[row], **columns), images)
+    truth = GroundTruth(images.video[row], images.frame[row], tracks, np.array(labels, np.int64), boxes, ignored)
+    return CocoData(truth, images)
 
 
 def read_coco_results(path: str | PathLike[str], images: CocoImages, *, skipped: Skipped | None = None) -> Predictions:
@@ -110,11 +110,10 @@ def read_coco_results(path: str | PathLike[str], images: CocoImages, *, skipped:
             image = _known("image_id", require(one, "image_id"), place)
             label = _known("category_id", require(one, "category_id"), images.categories)
             score = parse_number("score", require(one, "score"))
-            rows.append((place[image], label, score, *_parse_box(require(one, "bbox"))))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
-    row, labels = table[:, :2].astype(np.int64).T
-    columns = {"label": labels, "score": table[:, 2], "box": table[:, 3:]}
-    return Predictions(video=images.video[row], frame=images.frame[row], **columns)
+            rows.append((place[image], label, score, _parse_box(require(one, "bbox"))))
+    places, labels, scores, boxes = zip(*rows, strict=True) if rows else ((),) * 4
+    row = np.array(places, np.int64)
+    return Predictions(images.video[row], images.frame[row], np.array(labels, np.int64), scores, boxes)
 
 
 def write_coco(path: str | PathLike[str], data: CocoData) -> None:
@@ -178,8 +177,11 @@ def _read_images(path: str | PathLike[str], data: Any, skipped: Skipped | None) 
             image_id = parse_whole("id", require(one, "id"), low=0)
             if image_id in rows:
                 raise ValueError(f"ids must differ, got {image_id} again")
-            width, height = (parse_whole(key, one.get(key) or 0, low=0) for key in ("width", "height"))
-            rows[image_id] = (*_parse_time(one, image_id, videos), width, height, str(one.get("file_name", "")))
+            width, height = (
+                parse_whole(key, one.get(key) or 0, low=0, high=LARGEST_FRAME) for key in ("width", "height")
+            )
+            file_name = parse_path("file_name", str(one.get("file_name", "")))
+            rows[image_id] = (*_parse_time(one, image_id, videos), width, height, file_name)
     table = np.array([(image_id, *row[:4]) for image_id, row in rows.items()], dtype=np.int64).reshape(-1, 5)
     file_names = [row[4] for row in rows.values()]
     return CocoImages(table[:, 0], table[:, 1], table[:, 2], table[:, 3], table[:, 4], file_names, videos, categories)
@@ -193,7 +195,9 @@ def _parse_time(one: dict[str, Any], image_id: int, videos: dict[int, str]) -> t
     if not videos:
         raise ValueError(f"video_id must be one of the file's videos, got {video!r} and no 'videos'")
     key = next((key for key in FRAME_KEYS if key in one), FRAME_KEYS[0])
-    return _known("video_id", video, videos), parse_whole(key, require(one, key))
+    return _known("video_id", video, videos), parse_whole(
+        key, require(one, key), low=-LARGEST_FRAME + 1, high=LARGEST_FRAME - 1
+    )
 
 
 def _read_names(path: str | PathLike[str], data: Any, member: str, skipped: Skipped | None) -> dict[int, str]:
@@ -224,11 +228,11 @@ def _known(name: str, value: Any, known: dict[int, Any]) -> int:
 
 def _parse_box(box: Any) -> tuple[float, float, float, float]:
     if not isinstance(box, list) or len(box) != 4:
-        raise ValueError(f"bbox must be [x, y, width, height], got {json.dumps(box)[:60]}")
+        raise ValueError(f"bbox must be [x, y, width, height], got {show_json(box)}")
     x, y, width, height = (parse_number("bbox", number) for number in box)
     if width < 0 or height < 0:
         raise ValueError(f"bbox must have a width and height of at least 0, got {width:g} and {height:g}")
-    return x, y, x + width, y + height
+    return x, y, parse_number("x + width", x + width), parse_number("y + height", y + height)
 
 
 def _box_lists(table: GroundTruth | Predictions) -> list[list[float]]:

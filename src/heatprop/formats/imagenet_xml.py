@@ -6,7 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_whole
+from heatprop.evaluation.column_checks import LARGEST_FRAME
+from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_path, parse_whole
 from heatprop.formats.whole_files import replacing
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -63,8 +64,13 @@ def read_annotation(path: str | PathLike[str], *, skipped: Skipped | None = None
     except ElementTree.ParseError as error:
         line, column = error.position
         raise ValueError(f"{path}, line {line}, column {column}: must be XML, {error}") from None
+    except (LookupError, ValueError) as error:  # an encoding that does not exist, or that XML cannot be in
+        raise ValueError(f"{path}, line 1: must be XML in UTF-8 or another known encoding, got {error}") from None
     try:
-        size = tuple(parse_whole(f"size/{tag}", _text(root, f"size/{tag}"), low=0) for tag in ("width", "height"))
+        size = tuple(
+            parse_whole(f"size/{tag}", _text(root, f"size/{tag}"), low=0, high=LARGEST_FRAME)
+            for tag in ("width", "height")
+        )
     except ValueError as problem:
         raise ValueError(f"{path}: {problem}") from None
     objects = []
@@ -93,6 +99,7 @@ def read_annotations(
     for name in names:
         path = Path(folder) / f"{name}.xml"
         try:
+            parse_path("an image's name", name)
             yield name, read_annotation(path, skipped=skipped)
         except FileNotFoundError:
             with located(path, "listed but missing", skipped):

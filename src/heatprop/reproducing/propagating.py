@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from heatprop.evaluation.columns import Predictions
 from heatprop.formats.whole_files import replacing
+from heatprop.maps.archives import read_archive
 from heatprop.maps.detecting import detect_with_each, seq_nms_predictions
-from heatprop.maps.saved import read_archive, read_saved_maps
+from heatprop.maps.saved import read_saved_maps
 from heatprop.reproducing.plan import Plan, Video
 from heatprop.reproducing.runs import METHODS, RESCORED, run_names
 
