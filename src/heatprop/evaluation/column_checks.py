@@ -24,6 +24,12 @@ def concatenate(name: str, columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(filled)
 
 
+def check_above_zero(name: str, value: float) -> None:
+    """Require a finite number above 0."""
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name} must be a number above 0, got {value}")
+
+
 def check_boxes(name: str, values: ArrayLike) -> FloatArray:
     """Require boxes ``(n, 4)`` of finite numbers."""
     boxes = np.asarray(values)
