@@ -5,7 +5,15 @@ Every reader takes ``skipped=Skipped()``, which leaves malformed rows out, count
 """
 
 from heatprop.formats.bad_rows import Skipped
-from heatprop.formats.coco import CocoData, CocoImages, read_coco, read_coco_results, write_coco, write_coco_results
+from heatprop.formats.coco import (
+    CocoData,
+    CocoImages,
+    coco_result_rows,
+    read_coco,
+    read_coco_results,
+    write_coco,
+    write_coco_results,
+)
 from heatprop.formats.detections_file import iterate_detections_file, read_detections_file, write_detections_file
 from heatprop.formats.imagenet import read_det, read_vid
 from heatprop.formats.imagenet_classes import VID_CLASSES, VID_WNIDS
@@ -30,10 +38,12 @@ from heatprop.formats.mot import (
     PEDESTRIAN,
     MotSequence,
     find_mot_sequences,
+    mot_track_rows,
     read_mot_detections,
     read_mot_truth,
     read_seqinfo,
     write_mot_detections,
+    write_mot_tracks,
     write_mot_truth,
 )
 
@@ -50,11 +60,13 @@ __all__ = [
     "FrameList",
     "MotSequence",
     "Skipped",
+    "coco_result_rows",
     "find_mot_sequences",
     "iterate_detections_file",
     "iterate_json_lines",
     "list_frames",
     "list_images",
+    "mot_track_rows",
     "read_annotation",
     "read_annotations",
     "read_coco",
@@ -75,5 +87,6 @@ __all__ = [
     "write_frame_list",
     "write_json_lines",
     "write_mot_detections",
+    "write_mot_tracks",
     "write_mot_truth",
 ]

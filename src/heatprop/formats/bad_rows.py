@@ -9,7 +9,7 @@ from typing import Any
 
 LARGEST_EXACT = 2**53
 """Whole numbers below this are exact in ``float64``; above it neighbours become one number."""
-LARGEST_WHOLE = 2**63 - 1
+_LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that a column holds."""
 LISTED = 1000
 """How many malformed rows are listed; more are only counted."""
@@ -101,7 +101,7 @@ def parse_number(name: str, value: Any) -> float:
     return number
 
 
-def parse_whole(name: str, value: Any, *, low: int = -LARGEST_WHOLE, high: int = LARGEST_WHOLE) -> int:
+def parse_whole(name: str, value: Any, *, low: int = -_LARGEST_WHOLE, high: int = _LARGEST_WHOLE) -> int:
     """Require a whole number, as text or as JSON holds it; ``3.0`` is one.
 
     Args:

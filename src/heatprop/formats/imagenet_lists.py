@@ -12,7 +12,7 @@ from heatprop.evaluation.column_checks import LARGEST_FRAME, IntArray
 from heatprop.formats.bad_rows import LARGEST_EXACT, Skipped, located, parse_path, parse_whole, shorten
 from heatprop.formats.whole_files import replacing
 
-MOST_FRAMES = 10_000_000
+_MOST_FRAMES = 10_000_000
 """How many frames a list of videos may stand for; ImageNet VID has 1.3 million."""
 
 
@@ -201,8 +201,8 @@ def _frames_of_videos(
     total, kept = 0, list[tuple[str, int, int]]()
     for line, name, (start, _, length) in rows:
         with located(path, f"line {line}", skipped):
-            if total + length > MOST_FRAMES:
-                raise ValueError(f"a list must stand for at most {MOST_FRAMES} frames, got {total} and {length} more")
+            if total + length > _MOST_FRAMES:
+                raise ValueError(f"a list must stand for at most {_MOST_FRAMES} frames, got {total} and {length} more")
             total += length
             kept.append((name, start, length))
     places = {name: place for place, name in enumerate(dict.fromkeys(name for name, _, _ in kept))}

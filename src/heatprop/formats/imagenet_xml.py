@@ -10,7 +10,7 @@ from heatprop.evaluation.column_checks import LARGEST_FRAME
 from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_path, parse_whole
 from heatprop.formats.whole_files import replacing
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class AnnotatedObject(NamedTuple):
@@ -127,7 +127,7 @@ def write_annotation(path: str | PathLike[str], annotation: Annotation) -> None:
         if one.track >= 0:
             _add(element, trackid=one.track)
         _add(element, name=one.name)
-        corners = dict(zip(CORNERS, one.box, strict=True))
+        corners = dict(zip(_CORNERS, one.box, strict=True))
         _add(_add(element, "bndbox"), **{tag: f"{corners[tag]:.15g}" for tag in ("xmax", "xmin", "ymax", "ymin")})
         flags = {"occluded": one.occluded, "generated": one.generated}
         _add(element, **{tag: int(flag) for tag, flag in flags.items() if flag is not None})
@@ -137,7 +137,7 @@ def write_annotation(path: str | PathLike[str], annotation: Annotation) -> None:
 
 
 def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
-    x1, y1, x2, y2 = (parse_number(f"bndbox/{tag}", _text(element, f"bndbox/{tag}")) for tag in CORNERS)
+    x1, y1, x2, y2 = (parse_number(f"bndbox/{tag}", _text(element, f"bndbox/{tag}")) for tag in _CORNERS)
     track, *flags = (element.findtext(tag) for tag in ("trackid", "occluded", "generated"))
     return AnnotatedObject(
         name=_text(element, "name"),

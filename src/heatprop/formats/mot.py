@@ -1,15 +1,15 @@
 """MOTChallenge: ``gt/gt.txt``, ``det/det.txt`` and ``seqinfo.ini`` of a sequence."""
 
 import configparser
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from heatprop.evaluation.column_checks import LARGEST_FRAME, FloatArray
+from heatprop.evaluation.column_checks import LARGEST_FRAME, FloatArray, check_names
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.formats.bad_rows import LARGEST_EXACT, Skipped, located, parse_number, parse_path, parse_whole
 from heatprop.formats.number_rows import count_fields, read_number_rows
@@ -195,6 +195,47 @@ def write_mot_detections(path: str | PathLike[str], predictions: Predictions) ->
     """
     scores = [repr(score) for score in predictions.score.tolist()]
     _write_rows(path, predictions, [-1] * len(scores), scores)
+
+
+def write_mot_tracks(path: str | PathLike[str], predictions: Predictions, track: ArrayLike) -> None:
+    """Write a tracker's results on one video: ``frame, id, left, top, width, height, score, -1, -1, -1``.
+
+    Args:
+        path: File to write; it is replaced when the new one is whole.
+        predictions: Detections of one video.
+        track: Which object each is, whole numbers, shape ``(n,)``.
+
+    Raises:
+        ValueError: If there is another number of tracks, or they are text.
+    """
+    numbers = check_names("track", track, len(predictions.box))
+    if numbers.dtype.kind == "U":
+        raise ValueError("MOTChallenge files hold whole numbers: number the tracks first, got text")
+    ends = [f"{score!r},-1,-1,-1" for score in predictions.score.tolist()]
+    _write_rows(path, predictions, numbers.tolist(), ends)
+
+
+def mot_track_rows(
+    frame: int, boxes: NDArray[np.floating], scores: NDArray[np.floating], track: NDArray[np.integer]
+) -> Iterator[str]:
+    """Give a frame's rows of a tracker's results, for files that grow frame by frame.
+
+    Args:
+        frame: Its number, from 0.
+        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
+        scores: Shape ``(n,)``.
+        track: Which object each is, shape ``(n,)``.
+
+    Yields:
+        Lines without their end; coordinates are rounded to 1/1,000 of a pixel, scores to 6 digits.
+
+    Examples:
+        >>> list(mot_track_rows(0, np.array([[10.0, 20, 30.5, 60]]), np.array([0.9]), np.array([7])))
+        ['1,7,10.0,20.0,20.5,40.0,0.9,-1,-1,-1']
+    """
+    for (x1, y1, x2, y2), score, number in zip(boxes.tolist(), scores.tolist(), track.tolist(), strict=True):
+        sides = (round(side, 3) for side in (x1, y1, x2 - x1, y2 - y1))
+        yield f"{frame + 1},{number},{','.join(map(repr, sides))},{round(score, 6)!r},-1,-1,-1"
 
 
 def _write_rows(
