@@ -7,7 +7,7 @@ import numpy as np
 
 from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray
 
-MOST_RECALL_POINTS = 1_000_000
+_MOST_RECALL_POINTS = 1_000_000
 """COCO reads a curve at 101 points."""
 
 
@@ -184,7 +184,7 @@ def _check_recall_points(recall_points: int | None) -> None:
         raise TypeError(f"recall_points must be None or a whole number, got {recall_points!r}")
     if recall_points < 2:
         raise ValueError(f"recall_points must be None or at least 2, got {recall_points}")
-    if recall_points > MOST_RECALL_POINTS:
+    if recall_points > _MOST_RECALL_POINTS:
         raise ValueError(
-            f"recall_points must be at most {MOST_RECALL_POINTS}, got {recall_points}; None takes the whole area"
+            f"recall_points must be at most {_MOST_RECALL_POINTS}, got {recall_points}; None takes the whole area"
         )

@@ -10,7 +10,7 @@ from heatprop.evaluation.keys import Codes, group_codes, number_rows
 from heatprop.evaluation.order import code_order, grouped_order, starts_of_runs
 from heatprop.evaluation.overlap import iou, pairs_in_groups
 
-TOLERANCE = 10
+_TOLERANCE = 10
 """Pixels by which the devkit lets a small box be off."""
 
 
@@ -152,7 +152,7 @@ def iou_thresholds(boxes: FloatArray, rule: RuleLike = VID) -> FloatArray:
     one = 1.0 if rule.plus_one else 0.0
     width = np.maximum(boxes[:, 2] - boxes[:, 0] + one, 0)
     height = np.maximum(boxes[:, 3] - boxes[:, 1] + one, 0)
-    lenient: FloatArray = width * height / ((width + TOLERANCE) * (height + TOLERANCE))
+    lenient: FloatArray = width * height / ((width + _TOLERANCE) * (height + _TOLERANCE))
     return np.minimum(lenient, rule.iou_threshold)
 
 

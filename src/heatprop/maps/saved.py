@@ -23,7 +23,7 @@ from heatprop.maps.sparse import (
     sparse_arrays,
 )
 
-DENSE = ("heatmap", "offset", "size")
+_DENSE = ("heatmap", "offset", "size")
 KEYS = ("stride", "input_wh", "gt_frame", "gt_track", "gt_box")
 EVIDENCE, REACH = 0.02, 2
 """Offsets and sizes are stored within so many cells of a score above the first."""
@@ -140,7 +140,7 @@ def write_saved_maps(
         **{f"ignore_{key}": getattr(ignore, key) for key in ("frame", "label", "box")},
         "class_name": np.array(maps.class_names[0] if len(maps.class_names) == 1 else maps.class_names, np.str_),
     }
-    _check_shapes(path, arrays, {key: getattr(maps, key) for key in DENSE})
+    _check_shapes(path, arrays, {key: getattr(maps, key) for key in _DENSE})
     with replacing(path, "wb") as file:
         np.savez_compressed(file, **(dict(notes) | arrays | _frame_arrays(maps, compact)))
 
@@ -179,7 +179,7 @@ def near_evidence(heatmap: NDArray[Any], *, near: NDArray[np.bool_] | None = Non
 
 def _read_frames(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, MapFrames]:
     if "map_shape" not in arrays:
-        return {key: arrays[key] for key in DENSE}
+        return {key: arrays[key] for key in _DENSE}
     try:
         return dict(read_sparse_arrays(arrays)._asdict())
     except ValueError as problem:
@@ -192,7 +192,7 @@ def _frame_arrays(maps: SavedMaps, compact: bool) -> dict[str, NDArray[Any]]:
         return sparse_arrays(heatmap, offset, size)
     dense = (np.asarray(heatmap), np.asarray(offset), np.asarray(size))
     kept = compact_maps(*dense) if compact else dense
-    return {key: one.astype(np.float16) for key, one in zip(DENSE, kept, strict=True)}
+    return {key: one.astype(np.float16) for key, one in zip(_DENSE, kept, strict=True)}
 
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -207,7 +207,7 @@ def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _check_keys(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    wanted = KEYS if "map_shape" in arrays else (*DENSE, *KEYS)
+    wanted = KEYS if "map_shape" in arrays else (*_DENSE, *KEYS)
     if missing := [key for key in wanted if key not in arrays]:
         raise ValueError(f"{path} must hold {', '.join(wanted)}, got no {', '.join(missing)}")
 

@@ -12,9 +12,9 @@ FARTHEST, SLOWEST = 5, 0.98
 """The widest radius and the slowest decay (alpha) of a memory that the offsets and sizes kept are enough for."""
 LEAST = 0.045
 """Lowest score that such a memory may hold where offset and size are kept; what detects begins at 0.05."""
-MOST_CELLS = 1 << 27
+_MOST_CELLS = 1 << 27
 """How many cells a frame may have: 500 classes on 512 x 512."""
-SPARSE_KEYS = ("map_shape", "map_fill", "score_count", "score_step", "score", "box_count", "box_step", "box")
+_SPARSE_KEYS = ("map_shape", "map_fill", "score_count", "score_step", "score", "box_count", "box_step", "box")
 
 
 class SparseFrames:
@@ -204,8 +204,8 @@ def read_sparse_arrays(arrays: Mapping[str, NDArray[Any]]) -> PackedMaps:
     Raises:
         ValueError: If an array is missing or does not fit the others.
     """
-    if missing := [key for key in SPARSE_KEYS if key not in arrays]:
-        raise ValueError(f"sparse maps must have {', '.join(SPARSE_KEYS)}, got no {', '.join(missing)}")
+    if missing := [key for key in _SPARSE_KEYS if key not in arrays]:
+        raise ValueError(f"sparse maps must have {', '.join(_SPARSE_KEYS)}, got no {', '.join(missing)}")
     frames, depth, height, width = _map_shape(arrays)
     starts, cells = _cells(arrays, "score", frames, depth * height * width)
     shape = (frames, depth, height, width)
@@ -239,8 +239,8 @@ def _map_shape(arrays: Mapping[str, NDArray[Any]]) -> tuple[int, int, int, int]:
             f"score must have shape (n,) and box (4, m), got {arrays['score'].shape} and {arrays['box'].shape}"
         )
     frames, depth, height, width = (int(side) for side in came)
-    if max(depth, 2) * height * width > MOST_CELLS:
-        raise ValueError(f"a frame must have at most {MOST_CELLS:,} cells, got map_shape {came}")
+    if max(depth, 2) * height * width > _MOST_CELLS:
+        raise ValueError(f"a frame must have at most {_MOST_CELLS:,} cells, got map_shape {came}")
     return frames, depth, height, width
 
 
