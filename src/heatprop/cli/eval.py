@@ -1,8 +1,7 @@
 """``heatprop eval``: the paper's tables on anybody's video; extra ``cli`` (Typer, Rich)."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 from rich.console import Console
 
 from heatprop.cli import eval_options as use
+from heatprop.cli.terminal import make_console, reporting
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.hits import track_hits
 from heatprop.evaluation.matching import Rule
@@ -30,9 +30,6 @@ from heatprop.reports.tables import (
     uncovered_table,
 )
 
-WIDTH = 110
-"""Columns of the tables where the output is no terminal."""
-
 eval_app = typer.Typer(no_args_is_help=True, help="Evaluate detections on video: precision, motion, flicker.")
 
 
@@ -49,7 +46,7 @@ def vid(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate a detection file on ImageNet VID by the devkit's rule."""
-    with _complaining():
+    with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         material = load_vid(root, detections, frames=frames, split=split, quantize=quantize, skipped=skipped)
         _report(material, rule.rule, json, plots, skipped)
@@ -68,7 +65,7 @@ def mot(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate detections or a tracker's results on MOTChallenge sequences."""
-    with _complaining():
+    with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         _report(load_mot(root, detections, quantize=quantize, skipped=skipped), rule.rule, json, plots, skipped)
 
@@ -84,7 +81,7 @@ def coco(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate COCO results at IoU 0.5, with motion and flicker where the annotations have videos."""
-    with _complaining():
+    with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         material = load_coco(annotations, detections, quantize=quantize, skipped=skipped)
         _report(material, rule.rule, json, plots, skipped)
@@ -104,7 +101,7 @@ def maps(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Propagate saved maps and compare: per frame, interpolation, HP, each with and without Seq-NMS."""
-    with _complaining():
+    with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         setting = Setting(radius, alpha, beta, nms_threshold, score_threshold)
         comparison = compare_methods(iterate_saved_maps(folder, skipped=skipped), propagation=setting)
@@ -120,22 +117,6 @@ def maps(
         console = make_console()
         console.print(method_table(rows))
         _print(console, shown, {})
-
-
-def make_console() -> Console:
-    """Make the console that tables are printed on; wide enough where the output is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
-
-
-@contextmanager
-def _complaining() -> Iterator[None]:
-    """Print what was wrong with the input and exit with 1."""
-    try:
-        yield
-    except (ValueError, OSError) as problem:
-        typer.echo(f"heatprop eval: {problem}", err=True)
-        raise typer.Exit(1) from problem
 
 
 def _compare(comparison: Comparison, rule: Rule) -> dict[str, Report]:
