@@ -31,6 +31,8 @@ def run(
     blur: use.Blur = False,
     compare: use.Compare = False,
     json: use.Json = False,
+    mot: use.Mot = False,
+    coco: use.Coco = False,
     save_maps: use.SaveMaps = False,
     score: use.Score = 0.2,
     mask_scale: use.MaskScale = 1.3,
@@ -64,7 +66,7 @@ def run(
     The exit code is 0 if all went well, 1 if a video could not be processed to its end, 130 after Ctrl-C.
     """
     annotated = not blur if annotate is None else annotate
-    wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps)
+    wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps, mot, coco)
     if not wanted.paths(out, ""):
         raise typer.BadParameter("nothing would be written: add --blur, --compare, --json or --save-maps")
     if every > 1 and (two_pass or save_maps):
