@@ -8,11 +8,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NEED_EXTRAS = {  # run by tests/extras/test_*_document.py
-    ROOT / "docs/camera_motion.md",
+    ROOT / "docs/camera-motion.md",
     ROOT / "docs/synthetic.md",
     ROOT / "docs/training-data.md",
 }
-PAGES = [ROOT / "README.md", *sorted(set((ROOT / "docs").rglob("*.md")) - NEED_EXTRAS)]
+NOTEBOOKS = set((ROOT / "docs/examples").glob("*.md"))  # written by `nox -s docs`, executed by `nox -s examples`
+PAGES = [ROOT / "README.md", *sorted(set((ROOT / "docs").rglob("*.md")) - NEED_EXTRAS - NOTEBOOKS)]
 BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES

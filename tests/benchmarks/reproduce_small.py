@@ -65,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
     """What is said on the command line; the defaults are what the page in docs was made with."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", default="build/reproduce_small", help="folder for data, weights, maps, report")
-    parser.add_argument("--page", default="docs/reproduce_small.md", help="page to write; its pictures lie in images/")
+    parser.add_argument("--page", default="docs/reproduce-small.md", help="page to write; its pictures lie in images/")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--options", default="{}", help="more options of TrainingConfig, as JSON")
     return parser.parse_args()
