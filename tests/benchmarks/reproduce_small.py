@@ -142,10 +142,10 @@ INTRODUCTION = """# Laptop reproduction
 
 <!-- Written by tests/benchmarks/reproduce_small.py: run it again instead of editing this page. -->
 
-This page trains a ResNet-18 CenterNet from random weights on the [synthetic benchmark](synthetic.md). Then it does everything that
-[`heatprop reproduce`](reproduce.md) does on ImageNet VID, on the benchmark's validation videos, which have other photographs
-behind them. We report the numbers as they came out. The paper's numbers are beside them so that you can compare the trends; the
-paper's videos, classes and network are different.
+This page trains a ResNet-18 CenterNet from random weights on the [synthetic benchmark](synthetic.md). Then it does
+everything that [`heatprop reproduce`](reproduce.md) does on ImageNet VID, on the benchmark's validation videos, which
+have other photographs behind them. We report the numbers as they came out. The paper's numbers are beside them so that
+you can compare the trends; the paper's videos, classes and network are different.
 
 ```console
 nox -s reproduce_small
