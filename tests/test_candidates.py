@@ -51,11 +51,12 @@ def test_extras_are_read_at_the_peaks():
         assert torch.equal(found[name][0, 1], value[0, :, 3, 5])
 
 
-def test_extras_of_a_carried_object_are_this_frames():
+def test_extras_of_a_carried_object_are_0():
     propagator, heatmap = HeatmapPropagator(), toy.spots((1, 9, 9), {(0, 3, 5): 0.5}, dtype=torch.float32)
     propagator(heatmap, extras={"depth": torch.zeros(1, 1, 9, 9)})
     found = propagator(torch.zeros_like(heatmap), extras={"depth": torch.full((1, 1, 9, 9), 7.0)}).detections
-    assert found.extras["depth"][0, 0].item() == 7.0
+    assert found.carried[0, 0]
+    assert found.extras["depth"][0, 0].item() == 0.0
 
 
 def test_without_extras_the_dict_is_empty():

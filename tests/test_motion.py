@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from laws import OPTIONS, SEEDS, shifts
 from oracles import intersection_over_union
+from steady_options import STEADY
 from torch.testing import assert_close
 
 from heatprop import (
     HeatmapPropagator,
 )
-from heatprop.presets import STEADY
 
 
 @given(seed=SEEDS, options=OPTIONS, dx=st.integers(-2, 2), dy=st.integers(-2, 2))

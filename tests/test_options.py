@@ -7,12 +7,12 @@ import re
 import pytest
 import torch
 import toy
+from steady_options import STEADY
 
 import heatprop
 from heatprop import (
     HeatmapPropagator,
 )
-from heatprop.presets import STEADY
 
 
 def test_the_propagators_options_are_those_of_the_design():

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import toy
 from oracles import OraclePropagator
+from steady_options import STEADY
 from steady_oracle import SteadyOracle
-
-from heatprop.presets import STEADY
 
 SINGLE = [
     {"average": "geometric"},

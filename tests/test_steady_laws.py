@@ -7,10 +7,10 @@ from comparing import stack, tensors
 from hypothesis import given
 from laws import OPTIONS, SEEDS, shifts, video
 from oracles import intersection_over_union
+from steady_options import STEADY
 from torch.testing import assert_close
 
 from heatprop import HeatmapPropagator
-from heatprop.presets import STEADY
 from heatprop.propagation import NOISE
 
 # --- laws -------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 import torch
 import toy
 from comparing import assert_same_bits, assert_same_state
+from steady_options import STEADY
 from torch import nn
 from torch.testing import assert_close
 
@@ -15,7 +16,6 @@ from heatprop import (
     HeatmapPropagator,
     Tracklets,
 )
-from heatprop.presets import STEADY
 
 
 def test_reset_forgets_everything():

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from heatprop.evaluation.matching import COCO, VID, Rule
+from heatprop.cli.propagator_options import propagator_option
+from heatprop.evaluation.matching import COCO, VID, Rule, RuleLike
 from heatprop.maps.table1 import FLAT
 
 
@@ -16,16 +17,23 @@ class RuleName(StrEnum):
     vid = "vid"
     coco = "coco"
     flat = "flat"
+    fgfa = "fgfa"
 
     @property
     def rule(self) -> Rule:
         """The rule of that name."""
-        return {"vid": VID, "coco": COCO, "flat": FLAT}[self.value]
+        return {"vid": VID, "coco": COCO, "flat": FLAT, "fgfa": VID}[self.value]
+
+    @property
+    def of_subsets(self) -> RuleLike:
+        """The rule, also for figures of slow, medium and fast objects, which FGFA has another one for."""
+        return "fgfa" if self.value == "fgfa" else self.rule
 
 
 _RULE_HELP = (
     "vid: the ImageNet VID devkit (lower IoU for small boxes, +1, whole area under the curve); "
-    "coco: IoU 0.5, no +1, 101 recall points; flat: IoU 0.5, no +1, whole area."
+    "coco: IoU 0.5, no +1, 101 recall points; flat: IoU 0.5, no +1, whole area; "
+    "fgfa: vid, and false positives of slow, medium and fast objects as in FGFA's script."
 )
 
 RuleOption = Annotated[RuleName, typer.Option("--rule", help=_RULE_HELP)]
@@ -40,8 +48,8 @@ Quantize = Annotated[
     bool, typer.Option("--quantize", help="Round corners to whole cells before displacement is measured.")
 ]
 Maps = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of saved maps, an .npz per video.")]
-Radius = Annotated[int, typer.Option(min=0, help="P: how far an object moves in a frame, in cells.")]
-Alpha = Annotated[float, typer.Option(min=0, max=1, help="Share of the long-term average.")]
-Beta = Annotated[float, typer.Option(min=0, help="Trust in long tracklets; inf for all of it.")]
-NmsThreshold = Annotated[float, typer.Option(min=0, max=1, help="Largest IoU of two boxes of one class.")]
-ScoreThreshold = Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a detection.")]
+Radius = Annotated[int, propagator_option("radius")]
+Alpha = Annotated[float, propagator_option("alpha")]
+Beta = Annotated[float, propagator_option("beta")]
+NmsThreshold = Annotated[float, propagator_option("nms_threshold")]
+ScoreThreshold = Annotated[float, propagator_option("score_threshold")]

@@ -1,9 +1,9 @@
-"""The memory that a command line asks for: the paper's settings or the steady ones, and none."""
+"""The memory that a command line asks for: the paper's settings or the steady ones."""
 
 from typing import Any
 
 from heatprop.cli.run_options import Carry
-from heatprop.presets import STEADY
+from heatprop.options import STEADY
 from heatprop.propagator import HeatmapPropagator
 
 
@@ -39,17 +39,6 @@ def make_memory(
     named = {"radius": radius, "alpha": alpha, "beta": beta, "nms_threshold": nms_threshold}
     options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if steady and radius is not None:
-        options["max_radius"] = max(radius, STEADY["max_radius"])
+        options["max_radius"] = max(radius, STEADY.max_radius)
     make = HeatmapPropagator.steady if steady else HeatmapPropagator
     return make(top_k=top_k, stride=stride, carry=carry.value, **options)
-
-
-def without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
-    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no past."""
-    return HeatmapPropagator(
-        peak_kernel=3,
-        top_k=propagator.top_k,
-        score_threshold=propagator.score_threshold,
-        nms_threshold=propagator.nms_threshold,
-        stride=propagator.stride,
-    )

@@ -11,8 +11,8 @@ from heatprop.demo.measures import FOUND_SCORE, GHOST_SCORE
 from heatprop.video import VideoWriter
 from heatprop.video.drawing import CARRIED, SEEN
 
-TITLES = ("per frame", "with memory")
-SLOW_RATE = 10  # frames a second: a face that is lost for one frame of thirty a second is gone before one sees it
+_TITLES = ("per frame", "with memory")
+_SLOW_RATE = 10  # frames a second: a face that is lost for one frame of thirty a second is gone before one sees it
 _QUIET: Colour = (150, 150, 155)
 _FACE_KEY: tuple[tuple[Colour, str], ...] = ((SEEN, "found"), (CARRIED, "kept by memory"), (LOST, "lost"))
 _SCENE_KEY: tuple[tuple[Colour, str], ...] = (
@@ -24,7 +24,7 @@ _SCENE_KEY: tuple[tuple[Colour, str], ...] = (
 
 def write_face_film(trial: Trial, path: Path) -> None:
     """Write the trial as a video, slowed down: on the left per frame, on the right with memory."""
-    _write(_face_frames(trial), path, rate=SLOW_RATE)
+    _write(_face_frames(trial), path, rate=_SLOW_RATE)
 
 
 def write_scenes_film(scenes: Scenes, path: Path) -> None:
@@ -38,7 +38,7 @@ def _face_frames(trial: Trial) -> Iterator[Image]:
     strips = [[face_colour(a, s, score=FOUND_SCORE) for a, s in zip(scores[0], shown, strict=True)] for shown in scores]
     for frame, image in enumerate(trial.images):
         panels = []
-        for way, title in enumerate(TITLES):
+        for way, title in enumerate(_TITLES):
             score = float(scores[way][frame])
             lost = score < FOUND_SCORE
             drawn = draw_found(image, found[way][frame], score=FOUND_SCORE)

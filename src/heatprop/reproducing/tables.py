@@ -15,15 +15,15 @@ from heatprop.reports.tables import (
     speed_tables,
 )
 from heatprop.reproducing import paper
-from heatprop.reproducing.results import Results
+from heatprop.reproducing.results import ReproducedResults
 from heatprop.reproducing.runs import CURVES, name_of
 from heatprop.tuning.space import SWEEPS
-from heatprop.tuning.tables import TITLES
+from heatprop.tuning.tables import SWEEP_TITLES
 
-MOTIONS = ("slow", "median", "fast")
+_MOTIONS = ("slow", "median", "fast")
 
 
-def paper_tables(results: Results, class_names: Mapping[int, str]) -> list[Table]:
+def paper_tables(results: ReproducedResults, class_names: Mapping[int, str]) -> list[Table]:
     """Give all tables in the paper's order, then classes, FGFA's split and flicker.
 
     Args:
@@ -39,10 +39,10 @@ def paper_tables(results: Results, class_names: Mapping[int, str]) -> list[Table
         method_table(results.methods, network_milliseconds=results.network_milliseconds, published=paper.TABLE_1),
         _sweep_table("radius", results),
         *readings,
-        published_table_3(),
+        _published_table_3(),
         _sweep_table("alpha", results),
         _sweep_table("beta", results),
-        curve_table(results),
+        _curve_table(results),
         areas,
         motion_iou_table(shown),
         class_table(results.reports, class_names),
@@ -50,7 +50,7 @@ def paper_tables(results: Results, class_names: Mapping[int, str]) -> list[Table
     ]
 
 
-def curve_table(results: Results) -> Table:
+def _curve_table(results: ReproducedResults) -> Table:
     """Fig. 5's legends: average precision of each run by motion, the paper's beside it.
 
     Args:
@@ -59,10 +59,10 @@ def curve_table(results: Results) -> Table:
     Returns:
         A row per run.
     """
-    table = _table("Fig. 5: area under the curves (%), and the paper's", "", *MOTIONS)
+    table = _table("Fig. 5: area under the curves (%), and the paper's", "", *_MOTIONS)
     for name in CURVES:
         cells = []
-        for motion in MOTIONS:
+        for motion in _MOTIONS:
             curve = results.curves[name].get(motion)
             area = math.nan if curve is None else 100 * area_under_curve(curve)
             cells.append(f"{_number(area)} ({_number(paper.AREAS[motion].get(name, math.nan))})")
@@ -70,7 +70,7 @@ def curve_table(results: Results) -> Table:
     return table
 
 
-def published_table_3() -> Table:
+def _published_table_3() -> Table:
     """The precisions of the paper's Table 3."""
     table = _table("Table 3 in the paper: precision (%), per frame/HP", "recall", *paper.PRECISION[0.75])
     for recall, row in paper.PRECISION.items():
@@ -106,11 +106,11 @@ def to_markdown(table: Table) -> str:
     return f"**{table.title}**\n\n{body}"
 
 
-def _sweep_table(option: str, results: Results) -> Table:
+def _sweep_table(option: str, results: ReproducedResults) -> Table:
     values = SWEEPS[option]
     stars = ["*" if value == getattr(HP, option) else "" for value in values]
     names = [f"{value:g}{star}" for value, star in zip(values, stars, strict=True)]
-    table = _table(TITLES[option], f"{option} (default *)", *names)
+    table = _table(SWEEP_TITLES[option], f"{option} (default *)", *names)
     if option == "radius":
         table.add_row("uncovered pairs (%)", *(_number(100 * results.uncovered[value], 2) for value in values))
         table.add_row("uncovered in the paper (%)", *(f"{paper.UNCOVERED[value]:g}" for value in values))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 REACH = 2
 """Offset and size are drawn within so many cells of a centre."""
-OVERLAP = 0.7  # CenterNet's min_overlap
+_OVERLAP = 0.7  # CenterNet's min_overlap
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -65,7 +65,7 @@ def draw_maps(peaks: Peaks, shape: tuple[int, int, int, int]) -> tuple[Maps, Map
     limits = np.array([width, height]) - 1
     for frame, label, center, size, score in zip(*peaks, strict=True):
         cell = np.floor(center).astype(np.int64).clip(0, limits)
-        radius = gaussian_radius(size)
+        radius = blob_radius(size)
         (y, x), distance = _square(cell, radius, (height, width))
         view = heatmap[frame, label, y, x]
         sigma = (2 * radius + 1) / 6
@@ -78,7 +78,7 @@ def draw_maps(peaks: Peaks, shape: tuple[int, int, int, int]) -> tuple[Maps, Map
     return heatmap.astype(np.float16), boxes[:, :2].astype(np.float16), boxes[:, 2:].astype(np.float16)
 
 
-def gaussian_radius(size: FloatArray) -> int:
+def blob_radius(size: FloatArray) -> int:
     r"""Compute the radius that CenterNet was trained with, its well-known slip included.
 
     The smallest of its three roots is always
@@ -94,12 +94,12 @@ def gaussian_radius(size: FloatArray) -> int:
         In cells, at least 0.
 
     Examples:
-        >>> gaussian_radius(np.array([10.0, 10.0]))
+        >>> blob_radius(np.array([10.0, 10.0]))
         2
     """
     width, height = np.ceil(size)
-    b = 2 * OVERLAP * (width + height)
-    return max(0, int((math.sqrt(b * b + 16 * OVERLAP * (1 - OVERLAP) * width * height) - b) / 2))
+    b = 2 * _OVERLAP * (width + height)
+    return max(0, int((math.sqrt(b * b + 16 * _OVERLAP * (1 - _OVERLAP) * width * height) - b) / 2))
 
 
 def _square(cell: IntArray, radius: int, shape: tuple[int, int]) -> tuple[tuple[slice, slice], FloatArray]:
