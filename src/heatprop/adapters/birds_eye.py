@@ -140,9 +140,9 @@ def _upright(dimensions: Tensor, rotation: Tensor) -> Tensor:
 def _inside(heads: dict[str, Tensor], grid: BirdsEyeGrid, limits: tuple[float, ...]) -> Tensor:
     """Where the centre lies within the limits, (B, 1, H, W)."""
     H, W = heads["reg"].shape[2:]
-    reg, height = heads["reg"], heads["height"][:, 0]
-    x = (torch.arange(W, device=reg.device) + reg[:, 0]) * grid.cell_size[0] + grid.start[0]
-    y = (torch.arange(H, device=reg.device)[:, None] + reg[:, 1]) * grid.cell_size[1] + grid.start[1]
+    offset, height = heads["reg"], heads["height"][:, 0]
+    x = (torch.arange(W, device=offset.device) + offset[:, 0]) * grid.cell_size[0] + grid.start[0]
+    y = (torch.arange(H, device=offset.device)[:, None] + offset[:, 1]) * grid.cell_size[1] + grid.start[1]
     position = torch.stack([x, y, height], dim=1)  # (B, 3, H, W)
     low, high = (position.new_tensor(part)[:, None, None] for part in (limits[:3], limits[3:]))
     return ((position >= low) & (position <= high)).all(1, keepdim=True)
