@@ -7,8 +7,9 @@ from torch import Tensor
 
 from heatprop.adapters.birds_eye import BirdsEyeGrid
 from heatprop.birds_eye.metric import metric_boxes
-from heatprop.boxes import outranks, suppress
+from heatprop.peaks import outranks
 from heatprop.structures import Detections
+from heatprop.suppression import suppress
 
 _MARGIN = 1e-5  # share of a side: of two edges that coincide exactly one counts
 
