@@ -84,9 +84,9 @@ def assert_equals_the_oracle(video, **options):
 
 @pytest.mark.parametrize("make", [smooth_video, coarse_video, negative_video])
 @pytest.mark.parametrize("rescore", ["average", "maximum"])
-def test_four_hundred_random_videos_equal_the_loop_oracle(make, rescore):
+def test_random_videos_equal_the_loop_oracle(make, rescore):
     rng = np.random.default_rng(7)
-    for _ in range(400):
+    for _ in range(150):
         shape = {"frames": rng.integers(1, 8), "boxes": rng.integers(1, 9), "classes": rng.integers(1, 4)}
         assert_equals_the_oracle(make(rng, **shape), rescore=rescore)
 
@@ -94,7 +94,7 @@ def test_four_hundred_random_videos_equal_the_loop_oracle(make, rescore):
 @pytest.mark.parametrize("thresholds", [(0.3, 0.3), (0.7, 0.2), (0.2, 0.9), (1.0, 1.0), (2.0, 0.3), (0.5, 2.0)])
 def test_other_thresholds_equal_the_loop_oracle(thresholds):
     rng = np.random.default_rng(8)
-    for make in (smooth_video, coarse_video) * 40:
+    for make in (smooth_video, coarse_video) * 15:
         video = make(rng, frames=5, boxes=6, classes=2)
         assert_equals_the_oracle(video, link_iou=thresholds[0], nms_iou=thresholds[1])
 
@@ -110,7 +110,7 @@ def test_a_crowd_that_is_one_component_equals_the_loop_oracle():
 def test_more_pairs_than_one_chunk_holds_equal_the_loop_oracle(monkeypatch):
     monkeypatch.setattr("heatprop.offline.tubelet_links.CHUNK", 5)
     rng = np.random.default_rng(10)
-    for _ in range(100):
+    for _ in range(40):
         assert_equals_the_oracle(smooth_video(rng, frames=5, boxes=6, classes=2))
 
 
