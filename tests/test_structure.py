@@ -20,7 +20,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"structures"},
     {"checks"},
-    {"options", "equations", "evidence", "peaks", "boxes"},
+    {"options", "equations", "evidence", "peaks", "boxes", "matching"},
+    {"identities"},
     {"propagation", "suppression", "motion", "tracklets", "output"},
     {"candidates", "association", "coasting"},
     {"propagator"},
