@@ -80,6 +80,7 @@ class IdentityOracle:
     def __init__(self, places: int) -> None:
         self.known: list[Known | None] = [None] * places
         self.next_id = 0
+        self.places: dict[int, int] = {}  # which remembered object each detection of the last frame is
 
     def recognise(self, shown: list[Shown], *, elapsed: float = 1.0) -> list[int | None]:
         """Give the identity of each detection, ``None`` for those that go."""
@@ -101,7 +102,15 @@ class IdentityOracle:
             if ids[n] is None and n not in gone:
                 ids[n], self.next_id = self.next_id, self.next_id + 1
         self._remember(shown, ids, place, elapsed)
+        self.places = place
         return ids
+
+    def wait(self) -> None:
+        """Let a frame pass that nobody looks at."""
+        for place, known in enumerate(self.known):
+            if known is not None:
+                known.unseen += 1
+                self.known[place] = None if known.unseen > rules.WAIT else known
 
     def _holds(self, track_id: int | None) -> bool:
         return any(known is not None and known.track_id == track_id for known in self.known)
