@@ -47,7 +47,7 @@ Quantize = Annotated[
     bool, typer.Option("--quantize", help="Round corners to whole cells before displacement is measured.")
 ]
 Maps = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of saved maps, an .npz per video.")]
-Radius = Annotated[int, typer.Option(min=0, help="P: how far an object moves in a frame, in cells.")]
+Radius = Annotated[int, typer.Option(min=0, max=64, help="P: how far an object moves in a frame, in cells.")]
 Alpha = Annotated[float, typer.Option(min=0, max=1, help="Share of the long-term average.")]
 Beta = Annotated[float, typer.Option(min=0, help="Trust in long tracklets; inf for all of it.")]
 NmsThreshold = Annotated[float, typer.Option(min=0, max=1, help="Largest IoU of two boxes of one class.")]

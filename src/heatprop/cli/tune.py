@@ -11,6 +11,7 @@ from heatprop.cli.terminal import make_console, progress, reporting
 from heatprop.evaluation.matching import Rule
 from heatprop.evaluation.motion import uncovered_pairs
 from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.whole_files import sweep
 from heatprop.maps.detecting import HP, Setting
 from heatprop.reports.documents import write_json
 from heatprop.tuning.choosing import MOST_FOLDS, Advice, advise
@@ -39,6 +40,7 @@ def tune(
     Started again with the same --out, an interrupted search goes on where it was.
     """
     base = HP._replace(nms_threshold=nms_threshold, score_threshold=score_threshold)
+    sweep(out)
     skipped = Skipped() if skip_bad else None
     with reporting("tune", resume=f"--out {out}"):
         clips = Clips(folder, skipped=skipped)
