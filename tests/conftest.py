@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from devices import CountingBackend
 from hypothesis import settings
 
+pytest.register_assert_rewrite("comparing")  # its asserts show values, as those of the tests do
 torch.set_num_threads(1)  # toy maps gain nothing from two, and on a busy machine two wait for each other for seconds
 settings.register_profile("core", deadline=None, derandomize=True, max_examples=25, database=None)
 settings.load_profile("core")
@@ -14,3 +16,10 @@ settings.load_profile("core")
 def _seed():
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture
+def backend():
+    torch._dynamo.reset()
+    yield CountingBackend()
+    torch._dynamo.reset()

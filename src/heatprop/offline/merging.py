@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from heatprop.boxes import nms, pairwise_iou
+from heatprop.boxes import pairwise_iou
+from heatprop.suppression import nms
 
 Combine = Literal["mean", "maximum"]
 NOBODY = -1

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,7 +112,7 @@ def _mend(journal: Path) -> None:
 
 
 def _identity(clips: Clips, rule: Rule, base: Setting, search_nms: bool) -> dict[str, Any]:
-    options = {name: "inf" if value == math.inf else value for name, value in base._asdict().items()}
+    options = {name: "inf" if value == math.inf else value for name, value in asdict(base).items()}
     return {"videos": clips.fingerprint, "rule": list(rule), "options": options, "search_nms": search_nms}
 
 
@@ -153,8 +154,8 @@ def _read_results(study: optuna.Study, base: Setting) -> dict[Setting, dict[str,
 
 def _read_baseline(study: optuna.Study, clips: Clips, base: Setting, rule: Rule) -> dict[str, SettingMeasures]:
     if "baseline" not in study.user_attrs:
-        alone = PER_FRAME._replace(
-            nms_threshold=base.nms_threshold, score_threshold=base.score_threshold, top_k=base.top_k
+        alone = replace(
+            PER_FRAME, nms_threshold=base.nms_threshold, score_threshold=base.score_threshold, top_k=base.top_k
         )
         study.set_user_attr("baseline", _pack({maps.name: measure_setting(maps, alone, rule) for maps in clips}))
     return _unpack(study.user_attrs["baseline"])
