@@ -7,8 +7,9 @@ from torch import Tensor
 
 from heatprop.adapters.birds_eye import BirdsEyeGrid
 from heatprop.birds_eye.metric import metric_boxes
-from heatprop.boxes import outranks, suppress
+from heatprop.peaks import outranks
 from heatprop.structures import Detections
+from heatprop.suppression import suppress
 
 _MARGIN = 1e-5  # share of a side: of two edges that coincide exactly one counts
 
@@ -37,6 +38,8 @@ class CircleSuppression(NamedTuple):
 class RotatedSuppression(NamedTuple):
     """Drop each detection whose turned box overlaps that of a kept better one (``rotate_nms_pcdet``).
 
+    A carried detection whose dimensions are not remembered stands with the upright box of the memory.
+
     Attributes:
         grid: Where the cells lie.
         iou_threshold: Largest overlap that is let through, in [0, 1] (``nms_iou_threshold``).
@@ -49,8 +52,7 @@ class RotatedSuppression(NamedTuple):
 
     def __call__(self, detections: Detections) -> Tensor:
         """Tell which detections are kept, shape ``(B, K)``, ``bool``."""
-        boxes = metric_boxes(detections, self.grid)
-        iou = rotated_iou(torch.cat([boxes[..., :2], boxes[..., 3:5], boxes[..., -1:]], dim=-1))
+        iou = rotated_iou(_ground_boxes(detections, self.grid))
         return _keep(detections, iou > self.iou_threshold, self.limit)
 
 
@@ -91,6 +93,15 @@ def _keep(detections: Detections, near: Tensor, limit: int | None) -> Tensor:
     place = torch.arange(valid.shape[1], device=valid.device).expand(valid.shape)
     kept = suppress(outranks(detections.scores.detach(), place) & near, valid)
     return kept if limit is None else kept & (kept.cumsum(1) <= limit)
+
+
+def _ground_boxes(detections: Detections, grid: BirdsEyeGrid) -> Tensor:
+    """``(x, y, across, along, yaw)``, shape ``(B, K, 5)``, in metres."""
+    boxes, ends = metric_boxes(detections, grid), detections.boxes
+    width, height = (ends[..., 2:] - ends[..., :2]).unbind(-1)
+    upright = torch.stack([width * grid.voxel_size[0], height * grid.voxel_size[1]], dim=-1)
+    sides = torch.where(boxes[..., 3:5] > 0, boxes[..., 3:5], upright)
+    return torch.cat([boxes[..., :2], sides, boxes[..., -1:]], dim=-1)
 
 
 def _axes(yaw: Tensor) -> Tensor:
