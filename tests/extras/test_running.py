@@ -469,7 +469,7 @@ def test_maps_are_whole_when_ctrl_c_breaks_off_the_writing_of_a_frame(tmp_path, 
     first, second = results(film([0.8, 0.4]), keep_maps=True)
     with suppress(KeyboardInterrupt), MapWriter(tmp_path / "a.npz") as writer:
         writer.write(first)
-        monkeypatch.setattr(writer._packed["size"], "write", interrupted)
+        monkeypatch.setattr(writer._stores["size"], "append", interrupted)
         writer.write(second)
     saved = read_saved_maps(tmp_path / "a.partial.npz")
     assert saved.heatmap.shape == (1, 1, 12, 16)

@@ -1,4 +1,4 @@
-"""What a training is told: the paper's defaults, files and command lines, the schedule, the order of the images."""
+"""What a training is told: the paper's defaults, the schedule, the order of the images."""
 
 import math
 from dataclasses import FrozenInstanceError
@@ -8,16 +8,13 @@ import torch
 import yaml
 
 pytest.importorskip("lightning", reason="needs heatprop[train]")
-pytest.importorskip("jsonargparse", reason="needs heatprop[train]")
 
+
+from heatprop.centernet.configuration import PRESETS, differences, from_plain, to_plain
 from heatprop.centernet.training import TrainingConfig  # after the extra is known to be there
-from heatprop.centernet.training.arguments import make_parser, parse_arguments
 from heatprop.centernet.training.clips import Share
-from heatprop.centernet.training.configuration import PRESETS, differences, from_plain, to_plain
 from heatprop.centernet.training.order import TrainingOrder
 from heatprop.centernet.training.schedule import learning_rate_factor
-
-FIELDS = list(TrainingConfig.__dataclass_fields__)
 
 
 class Images:
@@ -96,57 +93,6 @@ def test_options_of_another_version_are_named():
 def test_only_what_decides_the_weights_has_to_stay_when_a_training_goes_on():
     old, new = TrainingConfig(), TrainingConfig(workers=7, pictures=0, learning_rate=1.0)
     assert differences(old, new) == {"learning_rate": (1e-4, 1.0)}
-
-
-# --- file and command line --------------------------------------------------------------------------------------------
-
-
-def test_the_command_line_beats_the_file_and_the_file_the_preset(tmp_path):
-    file = tmp_path / "mine.yaml"
-    file.write_text("batch_size: 8\nlearning_rate: 1e-3\nmilestones: [2, 4]\n")
-    words = f"--preset original-adam --config {file} --batch-size 6 --data a --out {tmp_path}"
-    found = parse_arguments(words.split())
-    assert (found.config.batch_size, found.config.learning_rate, found.config.milestones) == (6, 1e-3, (2, 4))
-    assert (found.config.optimizer, found.config.epochs) == ("adam", 140)
-    assert (str(found.data), found.out, found.resume, found.stop_after) == ("a", tmp_path, False, None)
-
-
-def test_without_options_it_is_the_papers_training():
-    assert parse_arguments(["--data", "a", "--out", "b"]).config == TrainingConfig()
-
-
-def test_resuming_takes_data_and_options_from_the_folder(tmp_path):
-    config = TrainingConfig(epochs=9, clip_norm=3.0)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": "there", **to_plain(config)}))
-    found = parse_arguments(["--out", str(tmp_path), "--resume", "--workers", "5"])
-    assert (str(found.data), found.config) == ("there", TrainingConfig(epochs=9, clip_norm=3.0, workers=5))
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("--out b", "data"),
-        ("--data a --out b --input-size 100", "input_size must be a multiple of 32, got 100"),
-        ("--data a --out b --optimizer lion", "optimizer"),
-        ("--data a --out b --epochs many", "epochs"),
-        ("--data a --out b --epoch 3", "--epoch 3"),
-        ("--data a --out b --preset mine", "preset"),
-        ("--data a --out b --config nowhere.yaml", "nowhere.yaml"),
-    ],
-)
-def test_a_wrong_command_line_ends_with_2_and_says_why(words, message, capsys):
-    with pytest.raises(SystemExit) as stop:
-        parse_arguments(words.split())
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", FIELDS)
-def test_the_help_describes_every_option(name):
-    (action,) = [one for one in make_parser()._actions if one.dest == name]
-    assert action.option_strings == [f"--{name.replace('_', '-')}"]
-    assert action.help
-    assert action.help.rstrip().endswith(".")
 
 
 # --- the schedule -----------------------------------------------------------------------------------------------------

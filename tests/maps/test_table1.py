@@ -57,7 +57,9 @@ def test_hp_brings_a_lost_object_back():
     assert scores_by_frame(found) == {0: 0.9, 1: round(0.98 * 0.9 / 1.5, 3)}
 
 
-@pytest.mark.parametrize("setting", [HP, PER_FRAME, INTERPOLATION, Setting(radius=1, alpha=0.8, beta=1.0, nms_threshold=0.5, top_k=7)])
+@pytest.mark.parametrize(
+    "setting", [HP, PER_FRAME, INTERPOLATION, Setting(radius=1, alpha=0.8, beta=1.0, nms_threshold=0.5, top_k=7)]
+)
 def test_detections_equal_a_plain_loop_over_frames(setting):
     rng = np.random.default_rng(3)
     maps = video([0] * 6)

@@ -1,8 +1,7 @@
 """``heatprop eval``: the paper's tables on anybody's video; extra ``cli`` (Typer, Rich)."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +11,10 @@ from rich.console import Console
 
 from heatprop.cli import eval_options as use
 from heatprop.cli.propagator_options import PAPER
+from heatprop.cli.terminal import make_console, reporting
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.hits import track_hits
-from heatprop.evaluation.matching import Rule
+from heatprop.evaluation.matching import RuleLike
 from heatprop.formats.bad_rows import Skipped
 from heatprop.formats.whole_files import replacing
 from heatprop.maps.detecting import Setting
@@ -32,9 +32,6 @@ from heatprop.reports.tables import (
     uncovered_table,
 )
 
-WIDTH = 110
-"""Columns of the tables where the output is no terminal."""
-
 eval_app = typer.Typer(no_args_is_help=True, help="Evaluate detections on video: precision, motion, flicker.")
 
 
@@ -51,17 +48,18 @@ def vid(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate a detection file on ImageNet VID by the devkit's rule."""
-    with _complaining():
+    with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         material = load_vid(root, detections, frames=frames, split=split, quantize=quantize, skipped=skipped)
-        _report(material, rule.rule, json, plots, skipped)
+        _report(material, rule.of_subsets, json, plots, skipped)
 
 
 @eval_app.command()
 def mot(
     root: Annotated[Path, typer.Option(metavar="DIR", help="A MOTChallenge sequence, or a folder of them.")],
     detections: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Folder of NAME.txt, or one file; default: det/det.txt.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Folder of NAME.txt or NAME.jsonl, or one file; default: det/det.txt."),
     ] = None,
     rule: use.RuleOption = use.RuleName.flat,
     quantize: use.Quantize = False,
@@ -70,9 +68,9 @@ def mot(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate detections or a tracker's results on MOTChallenge sequences."""
-    with _complaining():
+    with reporting("eval"):
         skipped = Skipped() if skip_bad else None
-        _report(load_mot(root, detections, quantize=quantize, skipped=skipped), rule.rule, json, plots, skipped)
+        _report(load_mot(root, detections, quantize=quantize, skipped=skipped), rule.of_subsets, json, plots, skipped)
 
 
 @eval_app.command()
@@ -86,10 +84,10 @@ def coco(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate COCO results at IoU 0.5, with motion and flicker where the annotations have videos."""
-    with _complaining():
+    with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         material = load_coco(annotations, detections, quantize=quantize, skipped=skipped)
-        _report(material, rule.rule, json, plots, skipped)
+        _report(material, rule.of_subsets, json, plots, skipped)
 
 
 @eval_app.command()
@@ -106,7 +104,7 @@ def maps(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Propagate saved maps and compare: per frame, interpolation, HP, each with and without Seq-NMS."""
-    with _complaining():
+    with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         setting = Setting(
             radius=radius,
@@ -116,7 +114,7 @@ def maps(
             score_threshold=score_threshold,
         )
         comparison = compare_methods(iterate_saved_maps(folder, skipped=skipped), propagation=setting)
-        rows, reports = rows_of_table1(comparison, rule=rule.rule), _compare(comparison, rule.rule)
+        rows, reports = rows_of_table1(comparison, rule=rule.rule), _compare(comparison, rule.of_subsets)
         shown = {name: reports[name] for name in ("per frame", "HP")}
         options = {name: "inf" if value == math.inf else value for name, value in asdict(setting).items()}
         document = {**to_document(reports["HP"], {}), "table1": table1_document(rows), "setting": options}
@@ -130,23 +128,7 @@ def maps(
         _print(console, shown, {})
 
 
-def make_console() -> Console:
-    """Make the console that tables are printed on; wide enough where the output is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
-
-
-@contextmanager
-def _complaining() -> Iterator[None]:
-    """Print what was wrong with the input and exit with 1."""
-    try:
-        yield
-    except (ValueError, OSError) as problem:
-        typer.echo(f"heatprop eval: {problem}", err=True)
-        raise typer.Exit(1) from problem
-
-
-def _compare(comparison: Comparison, rule: Rule) -> dict[str, Report]:
+def _compare(comparison: Comparison, rule: RuleLike) -> dict[str, Report]:
     moved, sizes = comparison.displacement, comparison.picture_size
     return {
         name: evaluate(comparison.truth, comparison.predictions[name], moved, rule=rule, picture_size=sizes)
@@ -154,7 +136,7 @@ def _compare(comparison: Comparison, rule: Rule) -> dict[str, Report]:
     }
 
 
-def _report(material: Material, rule: Rule, json: Path | None, plots: Path | None, skipped: Skipped | None) -> None:
+def _report(material: Material, rule: RuleLike, json: Path | None, plots: Path | None, skipped: Skipped | None) -> None:
     truth, predictions, moved, sizes, names = material
     reports = {"detections": evaluate(truth, predictions, moved, rule=rule, picture_size=sizes)}
     _write(to_document(reports["detections"], names), json, skipped)
@@ -186,7 +168,7 @@ def _write(document: Mapping[str, Any], json: Path | None, skipped: Skipped | No
 
 
 def _draw(
-    folder: Path, reports: Mapping[str, Report], truth: GroundTruth, found: Mapping[str, Predictions], rule: Rule
+    folder: Path, reports: Mapping[str, Report], truth: GroundTruth, found: Mapping[str, Predictions], rule: RuleLike
 ) -> None:
     from heatprop.plots.curves import draw_curves, draw_scores  # they need matplotlib
 

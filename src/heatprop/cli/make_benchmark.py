@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from heatprop.cli.terminal import progress, reporting
 from heatprop.synthetic.benchmark import make_benchmark as render_benchmark
 from heatprop.synthetic.scenes import SceneOptions
 from heatprop.synthetic.sprites import CLASSES
@@ -41,19 +40,19 @@ def make_benchmark(
             speed=(slowest, fastest),
             objects=(1, objects),
         )
-        _render(out, train, val, seed, scene, workers)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    with reporting("make-benchmark", resume="the same options"):
+        _render(out, train, val, seed, scene, workers)
 
 
 def _render(out: Path, train: int, val: int, seed: int, scene: SceneOptions, workers: int) -> None:
-    start, rendered, console = time.perf_counter(), 0, Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("videos", total=train + val)
-        for video in render_benchmark(out, train=train, val=val, seed=seed, scene=scene, workers=workers):
+    start, rendered = time.perf_counter(), 0
+    with progress("videos", train + val) as show:
+        videos = render_benchmark(out, train=train, val=val, seed=seed, scene=scene, workers=workers)
+        for done, video in enumerate(videos, start=1):
             rendered += video.frames if video.new else 0
-            progress.advance(task)
+            show(done, train + val)
     seconds = time.perf_counter() - start
     typer.echo(f"{out}: {train} + {val} videos of {scene.frames} frames; {rendered} frames rendered in {seconds:.1f} s")
 

@@ -1,4 +1,4 @@
-"""The memory that a command line asks for: the paper's settings or the steady ones, and none."""
+"""The memory that a command line asks for: the paper's settings or the steady ones."""
 
 from typing import Any
 
@@ -42,14 +42,3 @@ def make_memory(
         options["max_radius"] = max(radius, STEADY.max_radius)
     make = HeatmapPropagator.steady if steady else HeatmapPropagator
     return make(top_k=top_k, stride=stride, carry=carry.value, **options)
-
-
-def without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
-    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no past."""
-    return HeatmapPropagator(
-        peak_kernel=3,
-        top_k=propagator.top_k,
-        score_threshold=propagator.score_threshold,
-        nms_threshold=propagator.nms_threshold,
-        stride=propagator.stride,
-    )

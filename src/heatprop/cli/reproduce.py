@@ -1,20 +1,17 @@
 """``heatprop reproduce``: the options of the command line; extra ``cli`` (Typer, Rich, Pillow)."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from heatprop.cli import eval_options as use
-from heatprop.cli.eval import make_console
+from heatprop.cli.terminal import make_console, progress, reporting
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.matching import Rule
+from heatprop.evaluation.matching import RuleLike
 from heatprop.formats.bad_rows import Skipped
 from heatprop.formats.imagenet import read_vid
 from heatprop.formats.imagenet_lists import FrameList, list_frames, read_frame_list
@@ -32,13 +29,10 @@ from heatprop.reproducing.plan import (
 from heatprop.reproducing.results import ReproducedResults, gather
 from heatprop.reproducing.tables import paper_tables
 from heatprop.reproducing.writing import draw_figures, report_document, write_report
-from heatprop.running.detectors import DetectorError
 
 if TYPE_CHECKING:
     from heatprop.reproducing.detecting import Network
     from heatprop.reproducing.running import ReadingOptions
-
-INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
 
 def reproduce(
@@ -82,7 +76,7 @@ def reproduce(
     from heatprop.reproducing.networks import describe_weights, load_network  # they need torchvision
     from heatprop.reproducing.running import ReadingOptions
 
-    with _complaining(out):
+    with reporting("reproduce", resume=f"--out {out}"):
         skipped = Skipped() if skip_bad else None
         listed = list_frames(data, split) if frames is None else read_frame_list(frames, skipped=skipped)
         if checkpoint is None:
@@ -99,22 +93,9 @@ def reproduce(
         truth = _read_truth(plan, videos, skipped)
         _process(plan, videos, truth, partial(_load_and_stamp, load, plan), ReadingOptions(batch, workers, skip_bad))
         if shard is None:
-            _report(plan, truth, rule.rule, clip, quantize, skipped)
+            _report(plan, truth, rule.of_subsets, clip, quantize, skipped)
         elif skipped:
             typer.echo(str(skipped), err=True)
-
-
-@contextmanager
-def _complaining(out: Path) -> Iterator[None]:
-    """Print what was wrong and exit with 1; with 130 after Ctrl-C."""
-    try:
-        yield
-    except (ValueError, OSError, DetectorError) as problem:
-        typer.echo(f"heatprop reproduce: {problem}", err=True)
-        raise typer.Exit(1) from problem
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; start it again with --out {out} to go on", err=True)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _known_plan(data: Path, out: Path, listed: FrameList) -> Plan:
@@ -146,35 +127,38 @@ def _process(
 ) -> None:
     from heatprop.reproducing.running import process_videos
 
-    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("frames", total=sum(len(video.numbers) for video in videos))
+    done, total = 0, sum(len(video.numbers) for video in videos)
+    with progress("frames", total) as show:
+
+        def tell(more: int) -> None:
+            nonlocal done
+            done += more
+            show(done, total)
+
         found = process_videos(
             plan,
             videos,
             truth,
             load,
             reading=reading,
-            on_frames=lambda count: progress.advance(bar, count),
+            on_frames=tell,
         )
     typer.echo(f"{plan.out}: {len(videos)} videos, {found} of them finished before", err=True)
 
 
-def _report(plan: Plan, truth: GroundTruth, rule: Rule, clip: bool, quantize: bool, skipped: Skipped | None) -> None:
-    columns = (TextColumn("settings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("settings", total=None)
-        results = gather(
-            plan,
-            truth,
-            rule=rule,
-            clip=clip,
-            quantize=quantize,
-            on_run=lambda done, total: progress.update(bar, completed=done, total=total),
-        )
+def _report(
+    plan: Plan, truth: GroundTruth, rule: RuleLike, clip: bool, quantize: bool, skipped: Skipped | None
+) -> None:
+    with progress("settings") as show:
+        results = gather(plan, truth, rule=rule, clip=clip, quantize=quantize, on_run=show)
     names = dict(enumerate(plan.class_names(), start=1))
     tables = paper_tables(results, names)
-    made_from = {**read_stamp(plan.out), "rule": list(rule), "clip": clip, "quantize": quantize}
+    made_from = {
+        **read_stamp(plan.out),
+        "rule": "fgfa" if rule == "fgfa" else list(rule),
+        "clip": clip,
+        "quantize": quantize,
+    }
     heading = _heading(plan, results)
     paths = write_report(plan.out, report_document(results, names, made_from), tables, heading)
     paths += [*draw_figures(plan, results), *draw_moments(plan, results.truth, results.hits)]

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from heatprop.cli import eval_options as use
-from heatprop.cli.eval import make_console
+from heatprop.cli.terminal import make_console, reporting
 from heatprop.evaluation.column_checks import FloatArray
 from heatprop.evaluation.motion import displacement, suggest_radius, uncovered_pairs
 from heatprop.evaluation.tracked_motion import SURE
@@ -46,7 +46,7 @@ def suggest_radius_for(
     """Follow objects in saved maps and say which radius covers their motion; no ground truth is needed."""
     skipped = Skipped() if skip_bad else None
     setting = replace(FOLLOW, radius=radius)
-    try:
+    with reporting("suggest-radius"):
         moved = [
             Moved(
                 maps.name,
@@ -55,9 +55,6 @@ def suggest_radius_for(
             )
             for maps in iterate_saved_maps(folder, skipped=skipped)
         ]
-    except (ValueError, OSError) as problem:
-        typer.echo(f"heatprop suggest-radius: {problem}", err=True)
-        raise typer.Exit(1) from problem
     followed = np.concatenate([np.zeros(0), *(one.followed for one in moved)])
     annotated = np.concatenate([np.zeros(0), *(one.annotated for one in moved)])
     console = make_console()

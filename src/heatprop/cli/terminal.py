@@ -1,52 +1,87 @@
-"""What the user sees of a run: progress, problems as they come, a table at the end."""
+"""What the user sees of a command: progress, problems as they come, tables, and the exit code."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from heatprop.running.detectors import DetectorError
 from heatprop.running.summary import Summary
 from heatprop.running.videos import OnFrame
 
+FAILED = 1
+INTERRUPTED = 130  # what a shell expects after Ctrl-C
+WIDTH = 110
+"""Columns of the tables where the output is no terminal."""
+
+
+def make_console() -> Console:
+    """Make the console that tables are printed on; wide enough where the output is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+@contextmanager
+def reporting(command: str, *, resume: str = "") -> Iterator[None]:
+    """Say what ended a command, and exit: with 1 after a problem with its input, with 130 after Ctrl-C.
+
+    Args:
+        command: Its name.
+        resume: What an interrupted command is started with to go on; empty where it starts from the beginning.
+    """
+    try:
+        yield
+    except (ValueError, OSError, DetectorError) as problem:
+        typer.echo(f"heatprop {command}: {problem}", err=True)
+        raise typer.Exit(FAILED) from problem
+    except KeyboardInterrupt as stop:
+        again = f"interrupted; start it again with {resume} to go on" if resume else "interrupted"
+        typer.echo(str(stop) or again, err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[OnFrame]:
+    """Show a bar on the standard error, if that is a terminal, until the block ends.
+
+    Args:
+        title: What is being done.
+        total: How many steps there are; ``None`` if nobody knows yet.
+
+    Yields:
+        The function to call after each step.
+    """
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Speed(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+
+        def show(done: int, total: int | None, stage: str = "") -> None:
+            description = f"{title}, {stage}" if stage else title
+            if bar.tasks[0].description != description:
+                bar.reset(task, description=description)
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
 
 class Terminal:
-    """Progress and problems on the standard error, the table on the standard output."""
+    """Problems of a run on the standard error, the table on the standard output."""
 
     def __init__(self) -> None:
         self._out = Console()
         self._err = Console(stderr=True)
-
-    @contextmanager
-    def progress(self, title: str) -> Iterator[OnFrame]:
-        """Show a bar with frames per second and time left until the block ends.
-
-        Args:
-            title: What is being done.
-
-        Yields:
-            The function to call after each frame.
-        """
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _FramesPerSecond(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-        )
-        with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
-            task = progress.add_task(title, total=None)
-
-            def show(done: int, total: int | None, stage: str = "") -> None:
-                description = f"{title}, {stage}" if stage else title
-                if progress.tasks[0].description != description:
-                    progress.reset(task, description=description)
-                progress.update(task, completed=done, total=total)
-
-            yield show
 
     def tell(self, text: str, *, style: str = "") -> None:
         """Write a line to the standard error, as it is."""
@@ -96,9 +131,9 @@ class Terminal:
             )
 
 
-class _FramesPerSecond(ProgressColumn):
-    """The speed of the last seconds."""
+class _Speed(ProgressColumn):
+    """Steps a second, of the last seconds."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} frames/s")
+        return Text("" if speed is None else f"{speed:.1f}/s")

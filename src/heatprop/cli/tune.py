@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from heatprop.cli import eval_options as use
-from heatprop.cli.eval import make_console
 from heatprop.cli.propagator_options import PAPER
+from heatprop.cli.terminal import make_console, progress, reporting
 from heatprop.evaluation.matching import Rule
 from heatprop.evaluation.motion import uncovered_pairs
 from heatprop.formats.bad_rows import Skipped
@@ -23,8 +22,6 @@ from heatprop.tuning.tables import advice_table, fold_table, sweep_tables, tunin
 
 if TYPE_CHECKING:
     from heatprop.tuning.search import Outcome
-
-INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
 
 def tune(
@@ -45,18 +42,12 @@ def tune(
     """
     base = replace(HP, nms_threshold=nms_threshold, score_threshold=score_threshold)
     skipped = Skipped() if skip_bad else None
-    try:
+    with reporting("tune", resume=f"--out {out}"):
         clips = Clips(folder, skipped=skipped)
         outcome = _search(clips, out, trials, rule.rule, base, search_nms, seed)
         advice = advise(outcome.results, outcome.baseline, folds=folds)
         uncovered = uncovered_pairs(clips.displacement, RADII)
         write_json(out / "tune.json", tuning_document(advice, outcome.results, uncovered))
-    except (ValueError, OSError) as problem:
-        typer.echo(f"heatprop tune: {problem}", err=True)
-        raise typer.Exit(1) from problem
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; start it again with --out {out} to go on", err=True)
-        raise typer.Exit(INTERRUPTED) from None
     console = make_console()
     console.print(*sweep_tables(outcome.results, uncovered, base), advice_table(advice, outcome.results, base))
     _print_validation(console, advice)
@@ -67,9 +58,7 @@ def tune(
 def _search(clips: Clips, out: Path, trials: int, rule: Rule, base: Setting, search_nms: bool, seed: int) -> "Outcome":
     from heatprop.tuning.search import search  # it needs Optuna
 
-    columns = (TextColumn("settings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("settings", total=trials)
+    with progress("settings", trials) as show:
         return search(
             clips,
             out,
@@ -78,7 +67,7 @@ def _search(clips: Clips, out: Path, trials: int, rule: Rule, base: Setting, sea
             base=base,
             search_nms=search_nms,
             seed=seed,
-            on_trial=lambda done: progress.update(bar, completed=done),
+            on_trial=lambda done: show(done, trials),
         )
 
 

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from heatprop.demo.bikes import Scenes, run_bikes
 from heatprop.demo.carphone import Trial, count_frames, run_carphone
@@ -14,13 +13,16 @@ from heatprop.demo.films import write_face_film, write_scenes_film
 from heatprop.demo.report import DemoResults, print_results, write_results
 from heatprop.demo.stills import write_heatmaps, write_scene_cut, write_side_by_side, write_timeline
 from heatprop.faces import CenterFace
+from heatprop.running.videos import OnFrame
 
 # What `quick` leaves of the clips: of the second one the scenes around the cut with the longest ghost.
 _QUICK_CARPHONE = 40
 _QUICK_BIKES = 125, 40
 
 
-def run_demo(out: Path, *, degrade: bool = True, quick: bool = False, seed: int = 0) -> None:
+def run_demo(
+    out: Path, *, degrade: bool = True, quick: bool = False, seed: int = 0, on_frame: OnFrame | None = None
+) -> None:
     """Run CenterFace on real clips with and without memory, print the difference, and write it to files.
 
     Args:
@@ -28,6 +30,7 @@ def run_demo(out: Path, *, degrade: bool = True, quick: bool = False, seed: int 
         degrade: Whether to run the clip once more with single frames degraded on purpose.
         quick: Whether to take a part of each clip only.
         seed: Of which frames are degraded and how, at least 0.
+        on_frame: Called after each frame that the network has seen.
 
     Raises:
         ImportError: If a package of the extra ``demo`` is missing.
@@ -40,7 +43,7 @@ def run_demo(out: Path, *, degrade: bool = True, quick: bool = False, seed: int 
     start = time.perf_counter()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    trials, scenes, network_seconds = _detect(degrade=degrade, quick=quick, seed=seed)
+    trials, scenes, network_seconds = _detect(degrade=degrade, quick=quick, seed=seed, on_frame=on_frame)
     files = _write_files(trials, scenes, out)
     results = DemoResults(
         trials, scenes, network_seconds, time.perf_counter() - start, _command(out, degrade, quick, seed)
@@ -49,24 +52,24 @@ def run_demo(out: Path, *, degrade: bool = True, quick: bool = False, seed: int 
     print_results(results, files, Console())
 
 
-def _detect(*, degrade: bool, quick: bool, seed: int) -> tuple[dict[str, Trial], Scenes, float]:
+def _detect(
+    *, degrade: bool, quick: bool, seed: int, on_frame: OnFrame | None
+) -> tuple[dict[str, Trial], Scenes, float]:
     """Run everything, and tell how many seconds a frame of the first clip takes the network."""
     frame_count = _QUICK_CARPHONE if quick else CARPHONE_FRAMES
     first, bikes_count = _QUICK_BIKES if quick else (0, BIKES_FRAMES)
     total = count_frames(frame_count=frame_count, do_degrade=degrade, seed=seed) + bikes_count
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed} frames"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("CenterFace on the face in the car", total=total)
-        detector = TimedDetector(CenterFace(), lambda frames: progress.advance(task, frames))
-        trials = run_carphone(detector, frame_count=frame_count, do_degrade=degrade, seed=seed)
-        network_seconds = detector.seconds / detector.frames
-        progress.update(task, description="CenterFace on the street scenes")
-        return trials, run_bikes(detector, first=first, frame_count=bikes_count), network_seconds
+    stage = "on the face in the car"
+
+    def tell(_: int) -> None:
+        if on_frame is not None:
+            on_frame(detector.frames, total, stage)
+
+    detector = TimedDetector(CenterFace(), tell)
+    trials = run_carphone(detector, frame_count=frame_count, do_degrade=degrade, seed=seed)
+    network_seconds = detector.seconds / detector.frames
+    stage = "on the street scenes"
+    return trials, run_bikes(detector, first=first, frame_count=bikes_count), network_seconds
 
 
 def _write_files(trials: dict[str, Trial], scenes: Scenes, out: Path) -> list[Path]:

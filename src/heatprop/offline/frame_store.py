@@ -21,12 +21,13 @@ class FrameStore:
     """Keep a few arrays per frame, compressed, in a nameless temporary file.
 
     The file has no name on POSIX systems from the start and on others from its end on: it is gone when the store is
-    closed, after an error and when the process is killed. Up to 64 MiB it is not made at all.
+    closed, after an error and when the process is killed. Up to 64 MiB, or ``in_memory``, it is not made at all.
 
     A context manager; without ``with`` call `close`.
 
     Args:
         folder: Where the file is; ``None`` for the system's place for such files.
+        in_memory: Bytes that wait in memory before the file is made, at least 1.
 
     Examples:
         >>> import numpy as np
@@ -37,9 +38,9 @@ class FrameStore:
         (3, array([2, 2]), (0, 4))
     """
 
-    def __init__(self, folder: str | PathLike[str] | None = None) -> None:
+    def __init__(self, folder: str | PathLike[str] | None = None, *, in_memory: int = IN_MEMORY) -> None:
         place = None if folder is None else os.fspath(folder)
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=place)  # noqa: SIM115 # close() closes it
+        self._file = tempfile.SpooledTemporaryFile(in_memory, dir=place)  # noqa: SIM115 # close() closes it
         self._starts = array("Q", [0])  # of each frame, and of the one to come
 
     def __enter__(self) -> Self:

@@ -1,21 +1,19 @@
 """The detector's maps of a video in an ``.npz``, for `heatprop eval maps` and `heatprop tune`."""
 
-import gzip
-import math
-import os
-import tempfile
 import zipfile
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from heatprop.formats.whole_files import WholeFile
 from heatprop.maps.saved import compact_maps
+from heatprop.offline.frame_store import FrameStore
 from heatprop.running.detectors import DetectorError
 from heatprop.running.results import FrameResult, NetworkMaps
 
@@ -26,7 +24,6 @@ _NO_OBJECTS: dict[str, NDArray[Any]] = {
     **{f"{kind}_box": np.zeros((0, 4)) for kind in ("gt", "ignore")},
     "class_name": np.zeros(0, np.str_),
 }
-_AT_ONCE = 2**20  # bytes
 
 
 class MapWriter:
@@ -51,36 +48,27 @@ class MapWriter:
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.saved_to: Path | None = None
-        self._temporary = self.path.with_name(f".{self.path.name}.part")  # no .npz: a folder is read by this ending
+        self._stores: dict[str, FrameStore] = {}
         self._stack = ExitStack()
-        self._raw: dict[str, IO[bytes]] = {}
-        self._packed: dict[str, gzip.GzipFile] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._frames = 0
         self._described: dict[str, NDArray[Any]] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            for key in _DENSE:
-                self._raw[key] = stack.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
-                packed = gzip.GzipFile(fileobj=self._raw[key], mode="wb", compresslevel=1)
-                self._packed[key] = stack.enter_context(packed)
+            self._file = WholeFile(self.path)
+            stack.callback(self._file.drop)
+            self._stores = {key: stack.enter_context(FrameStore(self.path.parent, in_memory=1)) for key in _DENSE}
             self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
-        try:
+        with self._stack:
             if self._frames and (kind is None or issubclass(kind, KeyboardInterrupt)):
                 self._assemble()
-                saved_to = self.path if kind is None else partial
-                os.replace(self._temporary, saved_to)
-                self.saved_to = saved_to
-        finally:
-            self._temporary.unlink(missing_ok=True)
-            self._stack.close()
+                self.saved_to = self._file.keep(partial=kind is not None)
 
     def write(self, result: FrameResult) -> None:
         """Write the maps of a frame.
@@ -95,30 +83,26 @@ class MapWriter:
             shape = values.shape[1:]
             if shape != self._shapes.setdefault(key, shape):
                 raise ValueError(f"{key} changed shape between frames, from {self._shapes[key]} to {shape}")
-            self._packed[key].write(values.tobytes())
+            self._stores[key].append([values])
         stride, input_wh = result.network.stride, result.network.input_wh
         self._described = {"stride": np.array(float(stride)), "input_wh": np.array(input_wh, np.int32)}
         self._frames += 1
 
     def _assemble(self) -> None:
-        with zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        """Put the archive together; of a frame that was broken off some stores hold one more than is written."""
+        with (
+            open(self._file.handle, "wb", closefd=False) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
             for key, array in (self._described | _NO_OBJECTS).items():
                 with archive.open(f"{key}.npy", "w") as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
             for key in _DENSE:
-                self._packed[key].close()  # what is under it stays open
-                self._raw[key].seek(0)
+                header = {"descr": "<f2", "fortran_order": False, "shape": (self._frames, *self._shapes[key])}
                 with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
-                    self._unpack(key, member)
-
-    def _unpack(self, key: str, member: IO[bytes]) -> None:
-        shape = (self._frames, *self._shapes[key])
-        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(member, header)
-        with gzip.GzipFile(fileobj=self._raw[key], mode="rb") as unpacked:
-            left = 2 * math.prod(shape)  # what is behind that is of a frame that was broken off
-            while left:
-                left -= member.write(unpacked.read(min(left, _AT_ONCE)))
+                    np.lib.format.write_array_header_1_0(member, header)
+                    for number in range(self._frames):
+                        member.write(self._stores[key][number][0].tobytes())
 
 
 def _compact(network: NetworkMaps) -> list[NDArray[Any]]:

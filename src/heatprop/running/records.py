@@ -1,12 +1,13 @@
 """Detections as JSON Lines, in a file that is there when it is whole, and not before."""
 
 import json
-import os
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
+from heatprop.formats.whole_files import WholeFile
 from heatprop.running.results import FrameResult
 
 
@@ -26,34 +27,37 @@ class RecordWriter:
         saved_to: Where the file is after the block: ``path``, the partial name, or ``None``.
     """
 
+    _head, _tail = "", ""
+
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.saved_to: Path | None = None
-        self._temporary = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
         self._frames = 0
-        self._file: TextIO
 
     def __enter__(self) -> Self:
-        self._file = self._temporary.open("w", encoding="utf-8")
+        self._file = WholeFile(self.path)
+        self._text = open(self._file.handle, "w", encoding="utf-8", closefd=False)  # __exit__ closes it
+        self._text.write(self._head)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
         try:
-            self._file.close()
+            self._text.write(self._tail)
+            self._text.close()
             if kind is None or (issubclass(kind, KeyboardInterrupt) and self._frames):
-                saved_to = self.path if kind is None else partial
-                os.replace(self._temporary, saved_to)
-                self.saved_to = saved_to
+                self.saved_to = self._file.keep(partial=kind is not None)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            self._file.drop()
 
     def write(self, result: FrameResult) -> None:
         """Write the detections of a frame, by falling score."""
-        self._file.write("".join(f"{json.dumps(record)}\n" for record in records(result)))
+        self._text.write("".join(self._lines(result)))
         self._frames += 1
+
+    def _lines(self, result: FrameResult) -> Iterator[str]:
+        yield from (f"{json.dumps(record)}\n" for record in records(result))
 
 
 def records(result: FrameResult) -> list[dict[str, Any]]:

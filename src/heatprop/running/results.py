@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from heatprop.checks import check_maps
-from heatprop.cli.memory import without_memory
+from heatprop.detector import Turns
 from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
@@ -113,13 +113,12 @@ class FrameDetector:
         self._propagator = propagator
         self._score = score
         self._longer_side = longer_side
-        self._memoryless = without_memory(propagator) if compare else None
+        self._memoryless = _without_memory(propagator) if compare else None
         self._keep_maps = keep_maps
         self._camera = camera
-        self._every = every
+        self._turns = Turns(every)
         self._first_id = 0  # of the scene
         self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
-        self._wait = 0  # frames until it looks again
 
     def results(self, frames: Iterable[Frame], *, cuts: Cuts | None = None) -> Iterator[FrameResult]:
         """Detect in the frames of one video, in their order.
@@ -137,18 +136,18 @@ class FrameDetector:
         self.reset()
         for frame in frames:
             cut = cuts is not None and cuts(frame.image)
-            looked = None if cut or not self._wait else self._looked
-            if looked is not None and looked[1].frame.image.shape == frame.image.shape:
-                self._wait -= 1
-                yield self._coast(frame, *looked)
-            else:
-                self._wait = self._every - 1
+            looked = self._looked
+            changed = looked is None or looked[1].frame.image.shape != frame.image.shape
+            look, self._turns = self._turns.take(anew=cut or changed)
+            if look or looked is None:
                 yield self._result(frame, cut=cut)
+            else:
+                yield self._coast(frame, *looked)
 
     def reset(self) -> None:
         """Forget the last video."""
         self._propagator.reset()
-        self._first_id = self._wait = 0
+        self._first_id, self._turns = 0, Turns(self._turns.every)
         if self._camera is not None:
             self._camera.reset()
 
@@ -276,6 +275,17 @@ class FrameDetector:
             carried=network_scores < self._score,
             labels=arrays["labels"],
         )
+
+
+def _without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
+    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no past."""
+    return HeatmapPropagator(
+        peak_kernel=3,
+        top_k=propagator.top_k,
+        score_threshold=propagator.score_threshold,
+        nms_threshold=propagator.nms_threshold,
+        stride=propagator.stride,
+    )
 
 
 @contextmanager

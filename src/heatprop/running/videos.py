@@ -21,7 +21,7 @@ T = TypeVar("T")
 class OnFrame(Protocol):
     """Told after each frame how far it is."""
 
-    def __call__(self, done: int, total: int | None, stage: str = "") -> object:
+    def __call__(self, done: int, total: int | None, stage: str = "") -> None:
         """Take note.
 
         Args:

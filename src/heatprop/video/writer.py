@@ -1,7 +1,6 @@
 """Write a video file that is there when it is whole, and not before."""
 
 import math
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from fractions import Fraction
@@ -15,6 +14,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from heatprop.formats.whole_files import WholeFile
 from heatprop.video.audio import AudioCopy
 from heatprop.video.decoding import VideoError
 from heatprop.video.reader import Image, VideoReader
@@ -26,7 +26,8 @@ _ENCODERS = {
     "mpeg4": {},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
 }
-_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # containers that keep the time of each frame
+# Containers that keep the time of each frame, as FFmpeg calls them.
+_CONTAINERS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _BITS_PER_PIXEL = 0.25  # for encoders that know no constant quality
 _MOST_TICKS = 65535  # a second: all that MPEG-4 can count
 _SD_LINES = 576  # more lines are BT.709, fewer BT.601: what players assume
@@ -35,8 +36,8 @@ _SD_LINES = 576  # more lines are BT.709, fewer BT.601: what players assume
 class VideoWriter:
     """Write frames, and the audio of another file, to a video file.
 
-    A context manager. It writes beside the final name, to ``.<stem>.partial<suffix>``, and moves the file
-    into place when it is whole, so an older output stays until then. After an exception nothing is
+    A context manager. It writes a private file beside the final name and moves it into place when it is
+    whole, so an older output stays until then. After an exception nothing is
     left; after Ctrl-C (KeyboardInterrupt) what was written until then is closed properly and
     put at ``<stem>.partial<suffix>``; without a single frame there is no file.
 
@@ -76,21 +77,26 @@ class VideoWriter:
         if width < 1 or height < 1 or not 0 < rate < math.inf:
             raise ValueError(f"width, height and rate must be above 0, got {width}, {height} and {rate}")
         self.path = Path(path)
-        if self.path.suffix.lower() not in _SUFFIXES:
-            raise ValueError(f"the name of a video to write must end in {', '.join(_SUFFIXES)}, got {self.path.name!r}")
+        if self.path.suffix.lower() not in _CONTAINERS:
+            endings = ", ".join(_CONTAINERS)
+            raise ValueError(f"the name of a video to write must end in {endings}, got {self.path.name!r}")
         self.width, self.height = width, height
         self.rate = max(Fraction(rate).limit_denominator(_MOST_TICKS), Fraction(1, _MOST_TICKS))
-        self.saved_to: Path | None = None
         self.frames = 0
         self.encoder = ""
         self._source = None if source is None else Path(source)
-        self._temporary = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
+        self._file: WholeFile | None = None
         self._container: Any = None
         self._audio: AudioCopy | None = None
         ticks = self.rate.numerator * (_MOST_TICKS // self.rate.numerator) or _MOST_TICKS
         self._time_base = Fraction(1, ticks)  # a frame of a constant rate lasts a whole number of ticks
         self._last_tick = -1
         self._next_time = Fraction(0)
+
+    @property
+    def saved_to(self) -> Path | None:
+        """Where the file is after the block."""
+        return None if self._file is None else self._file.saved_to
 
     @property
     def audio_copied(self) -> bool:
@@ -107,8 +113,9 @@ class VideoWriter:
             raise FileNotFoundError(f"no such folder: {self.path.parent}; make it first")
         if self.path.is_dir():
             raise IsADirectoryError(f"{self.path} is a folder; give the name of a file in it")
+        self._file = WholeFile(self.path)
         try:
-            self._container = av.open(str(self._temporary), "w")
+            self._container = av.open(self._file.address, "w", format=_CONTAINERS[self.path.suffix.lower()])
             self._stream = _add_stream(self._container, self.width, self.height, self.rate, self._time_base)
             self._stream.codec_context.sample_aspect_ratio = _pixel_aspect(self._source)
             self.encoder = self._stream.codec_context.name
@@ -124,8 +131,8 @@ class VideoWriter:
     ) -> None:
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         try:
-            if self.frames and (kind is None or interrupted):
-                self._finish(whole=not interrupted)
+            if self.frames and self._file is not None and (kind is None or interrupted):
+                self._finish(self._file, whole=not interrupted)
         finally:
             self._discard()
 
@@ -161,16 +168,14 @@ class VideoWriter:
         # Encoding and writing in one call of compiled code: Ctrl-C falls before or after it, and no packet is lost.
         self._container.mux(chain.from_iterable(map(self._stream.encode, pictures)))
 
-    def _finish(self, *, whole: bool) -> None:
+    def _finish(self, file: WholeFile, *, whole: bool) -> None:
         self._encode([None])  # what the encoder still holds
         if whole and self._audio is not None:
             self._audio.until(math.inf)
         self._container.close()
-        saved_to = self.path if whole else self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
         if self._audio is not None:
             self._audio.close()  # the source may be the file that is replaced
-        os.replace(self._temporary, saved_to)
-        self.saved_to = saved_to
+        file.keep(partial=not whole)
 
     def _discard(self) -> None:
         """Close what is open and remove the temporary file, if it is still there."""
@@ -180,7 +185,8 @@ class VideoWriter:
             with suppress(av.FFmpegError, ValueError, OSError):
                 self._container.close()
             self._container = None
-            self._temporary.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.drop()
 
 
 def _add_stream(container: Any, width: int, height: int, rate: Fraction, time_base: Fraction) -> Any:

@@ -1,4 +1,4 @@
-"""Train CenterNet; extra ``train`` (Lightning, TensorBoard, jsonargparse)."""
+"""Train CenterNet; extra ``train`` (Lightning, TensorBoard)."""
 
 try:  # to say what to install before anything else fails
     import docstring_parser  # noqa: F401 # jsonargparse[signatures] brings it
@@ -13,7 +13,7 @@ except ImportError as error:
         name=error.name,
     ) from error
 
-from heatprop.centernet.training.configuration import TrainingConfig
+from heatprop.centernet.configuration import TrainingConfig
 from heatprop.centernet.training.saving import TrainedModel, load_model, save_model
 from heatprop.centernet.training.session import TrainingInterrupted, TrainingResult, train
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch.utils.data import Sampler
 
+from heatprop.centernet.configuration import TrainingConfig
 from heatprop.centernet.data import ImageNetVID
-from heatprop.centernet.training.configuration import TrainingConfig
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.formats.imagenet import read_vid
 from heatprop.formats.imagenet_lists import FrameList, list_frames, read_frame_list

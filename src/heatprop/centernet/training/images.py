@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch.utils.data import ConcatDataset
 
+from heatprop.centernet.configuration import TrainingConfig
 from heatprop.centernet.data import AnnotatedImages, Augmentation, ImageNetDET, ImageNetVID, Sample
-from heatprop.centernet.training.configuration import TrainingConfig
 from heatprop.formats.imagenet_classes import VID_WNIDS
 from heatprop.formats.imagenet_lists import read_frame_list, read_image_list
 

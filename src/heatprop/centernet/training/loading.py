@@ -4,9 +4,9 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from heatprop.centernet.configuration import TrainingConfig
 from heatprop.centernet.data import Collate, Sample
 from heatprop.centernet.training.clips import Share, ValidationClips
-from heatprop.centernet.training.configuration import TrainingConfig
 from heatprop.centernet.training.images import TrainingImages
 from heatprop.centernet.training.order import TrainingOrder
 

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from heatprop.centernet.configuration import TrainingConfig
 from heatprop.centernet.data import Batch
 from heatprop.centernet.losses import CenterNetLoss, Counts, count_targets
 from heatprop.centernet.model import CenterNet
 from heatprop.centernet.preprocessing import normalize
 from heatprop.centernet.targets import Targets, make_targets
-from heatprop.centernet.training.configuration import TrainingConfig
 from heatprop.centernet.training.schedule import learning_rate_factor
 from heatprop.propagator import HeatmapPropagator
 

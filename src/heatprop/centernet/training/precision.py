@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 
-from heatprop.centernet.training.configuration import TrainingConfig
+from heatprop.centernet.configuration import TrainingConfig
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from heatprop.centernet.checkpoint_files import read_plain
 from heatprop.centernet.checkpoints import fill_model
+from heatprop.centernet.configuration import TrainingConfig
 from heatprop.centernet.model import CenterNet
-from heatprop.centernet.training.configuration import TrainingConfig
 from heatprop.centernet.training.validation import newest
-from heatprop.formats.whole_files import replacing
+from heatprop.formats.whole_files import WholeFile, replacing
 
 LAST, MODEL, BEST = "last.ckpt", "model.pt", "best.pt"
 FORMAT = "heatprop.centernet.1"
@@ -54,14 +54,19 @@ class Keeper(Checkpoint):
         better = result is not None and result > self._best
         if better:
             self._best = float(result or 0)
-        beside = self._out / f".{LAST}.part"
-        trainer.save_checkpoint(beside)
-        if trainer.is_global_zero:
-            state = torch.load(beside, weights_only=True, mmap=True, map_location="cpu")["state_dict"]
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self._out / LAST)  # takes part, and writes nothing
+            return
+        last = WholeFile(self._out / LAST)
+        try:
+            trainer.save_checkpoint(last.temporary)
+            state = torch.load(last.temporary, weights_only=True, mmap=True, map_location="cpu")["state_dict"]
             weights = {name.removeprefix("model."): value for name, value in state.items()}
             for name in (MODEL, BEST) if better else (MODEL,):
                 save_model(self._out / name, weights, config=self._config, classes=self._classes)
-            os.replace(beside, self._out / LAST)
+            last.keep()
+        finally:
+            last.drop()
 
     def state_dict(self) -> dict[str, Any]:
         """Remember the best epoch's figure."""

@@ -2,7 +2,7 @@
 
 import math
 
-from heatprop.centernet.training.configuration import TrainingConfig
+from heatprop.centernet.configuration import TrainingConfig
 
 
 def learning_rate_factor(step: int, *, steps_per_epoch: int, config: TrainingConfig) -> float:

@@ -17,10 +17,9 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from heatprop.centernet.checkpoints import load_checkpoint
+from heatprop.centernet.configuration import CONFIG_FILE, TrainingConfig, differences, from_plain, to_plain
 from heatprop.centernet.model import CenterNet
-from heatprop.centernet.training.arguments import CONFIG_FILE
 from heatprop.centernet.training.clips import ValidationClips
-from heatprop.centernet.training.configuration import TrainingConfig, differences, from_plain, to_plain
 from heatprop.centernet.training.images import find_classes, training_images
 from heatprop.centernet.training.loading import Loading
 from heatprop.centernet.training.module import CenterNetTraining

@@ -7,6 +7,9 @@ from typing import Any, Literal, get_type_hints
 
 from heatprop.checks import check_count, check_number
 
+CONFIG_FILE = "config.yaml"
+"""What a training leaves in its folder, and goes on from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
