@@ -82,7 +82,9 @@ def bench(session: nox.Session) -> None:
     wanted = session.posargs or [""]
     for path in BENCHMARKS:
         if any(name in path.name for name in wanted):
-            session.run("python", os.fspath(path), env={"PYTHONPATH": "tests"})  # for the oracles beside the tests
+            session.run(
+                "python", os.fspath(path), env={"PYTHONPATH": "tests/helpers"}
+            )  # for the oracles beside the tests
 
 
 @nox.session

@@ -86,15 +86,13 @@ def centernet_heads(batch: int = 2, classes: int = CLASSES) -> dict[str, Tensor]
     return {"hm": logits(batch, classes), "wh": pairs(batch, low=0.5, high=6.0), "reg": pairs(batch)}
 
 
-def decode_centernet(heads: dict[str, Tensor], stream: int, *, never_negative: bool = False) -> list[Found]:
+def decode_centernet(heads: dict[str, Tensor], stream: int) -> list[Found]:
     """Peak + offset, or + half a cell without ``reg``; half the size to each side; cells to input pixels."""
     scores = 1 / (1 + np.exp(-heads["hm"][stream].double().numpy()))
     found = []
     for score, label, y, x in local_maxima(scores):
         dx, dy = heads["reg"][stream, :, y, x].tolist() if "reg" in heads else (0.5, 0.5)
         width, height = heads["wh"][stream, :, y, x].tolist()
-        if never_negative:
-            width, height = max(width, 0.0), max(height, 0.0)
         box = [x + dx - width / 2, y + dy - height / 2, x + dx + width / 2, y + dy + height / 2]
         found.append(Found(score, label, [STRIDE * value for value in box], x, y))
     return found
@@ -154,7 +152,6 @@ def test_centernet_says_that_sizes_per_class_have_no_place():
 
 def centertrack_heads() -> dict[str, Tensor]:
     return centernet_heads() | {
-        "wh": pairs(low=-3.0, high=6.0),
         "tracking": pairs(low=-4.0, high=4.0),
         "ltrb_amodal": torch.cat([pairs(low=-5.0, high=0.0), pairs(high=5.0)], dim=1),
         "dep": pairs(channels=1, low=-14.0, high=2.0),  # down to where the 1e-6 counts
@@ -167,11 +164,10 @@ def centertrack_heads() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("stream", [0, 1])
-def test_centertrack_gives_the_wh_boxes_of_generic_decode_with_negative_sizes_as_0(stream):
+def test_centertrack_gives_the_wh_boxes_of_generic_decode(stream):
     heads = centertrack_heads()
-    assert heads["wh"].min() < 0
     detections = first_frame(adapters.centertrack([heads]))
-    assert_same(detections, stream, decode_centernet(heads, stream, never_negative=True))
+    assert_same(detections, stream, decode_centernet(heads, stream))
 
 
 @pytest.mark.parametrize("name", ["tracking", "rot", "dim", "amodel_offset", "velocity", "nuscenes_att"])

@@ -1,11 +1,10 @@
 """What a machine without a GPU can prove about one: no sync, no hard-coded device, one graph, every dtype."""
 
-import contextlib
-
 import pytest
 import torch
 import toy
-from torch._subclasses import FakeTensorMode
+from comparing import assert_close_outputs
+from devices import DTYPES, devices, on
 from torch.testing import assert_close
 
 from heatprop import (
@@ -23,38 +22,6 @@ from heatprop import (
     top_k,
     window_maximum,
 )
-from heatprop.boxes import suppress_eager, suppress_unrolled, suppress_while
-
-
-def can_fake_cuda():
-    """The CPU build of torch 2.13.0 makes fake CUDA tensors but refuses to slice them; 2.14.1 does both."""
-    try:
-        with FakeTensorMode():
-            return torch.zeros(2, device="cuda")[:1].device.type == "cuda"
-    except (RuntimeError, AssertionError):
-        return False
-
-
-@contextlib.contextmanager
-def on(device):
-    """Tensors of a device that holds no values: a read would raise."""
-    with FakeTensorMode() if device == "cuda" else contextlib.nullcontext():
-        yield
-
-
-devices = pytest.mark.parametrize(
-    "device",
-    [
-        "meta",
-        pytest.param(
-            "cuda",
-            marks=pytest.mark.skipif(
-                not can_fake_cuda(), reason="this CPU build of torch cannot slice fake CUDA tensors"
-            ),
-        ),
-    ],
-)
-DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
 def empty_maps(device, *, time=(), dtype=torch.float32):
@@ -205,40 +172,7 @@ def test_equations_peaks_and_boxes_read_no_value_and_stay_on_the_device(device):
         assert {tensor.device.type for tensor in results} == {device}
 
 
-@devices
-def test_nms_off_the_cpu_takes_fixed_rounds(device):
-    with on(device):
-        overlaps = torch.empty(2, 30, 30, dtype=torch.bool, device=device)
-        kept = suppress_unrolled(overlaps, torch.empty(2, 30, dtype=torch.bool, device=device))
-        assert (kept.shape, kept.dtype, kept.device.type) == ((2, 30), torch.bool, device)
-
-
 # --- compiled ---------------------------------------------------------------------------------------------------------
-
-
-class CountingBackend:
-    """A torch.compile backend that runs graphs as they are and counts them."""
-
-    def __init__(self):
-        self.graphs = 0
-
-    def __call__(self, module, _):
-        self.graphs += 1
-        return module.forward
-
-
-@pytest.fixture
-def backend():
-    torch._dynamo.reset()
-    yield CountingBackend()
-    torch._dynamo.reset()
-
-
-def assert_close_outputs(one, other):
-    assert_close(one.heatmap, other.heatmap)
-    for name, tensor in one.detections._asdict().items():
-        if name != "extras":
-            assert_close(tensor, getattr(other.detections, name), msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_step_compiles_to_one_graph_and_equals_eager(backend):
@@ -333,26 +267,7 @@ def test_steady_with_a_shift_exports_and_equals_eager():
         state = type(state)(*expected[0])
 
 
-@pytest.mark.parametrize("branch", [suppress_unrolled, suppress_while])
-def test_nms_branches_without_a_sync_compile_to_one_graph(branch, backend):
-    overlaps = torch.rand(1, 20, 20).triu(1) > 0.7
-    valid = torch.rand(1, 20) > 0.2
-    kept = torch.compile(branch, fullgraph=True, backend=backend)(overlaps, valid)
-    assert torch.equal(kept, suppress_eager(overlaps, valid))
-    assert backend.graphs == 1
-
-
 # --- numbers ----------------------------------------------------------------------------------------------------------
-
-
-def test_whole_numbers_serve_as_options():
-    maps = toy.crowd(0, frames=3, dtype=torch.float32)
-    floats = HeatmapPropagator(alpha=1.0, beta=2.0, score_threshold=0.0, nms_threshold=1.0, stride=4.0)
-    wholes = HeatmapPropagator(alpha=1, beta=2, score_threshold=0, nms_threshold=1, stride=4)
-    for time in range(3):
-        one, other = (toy.feed(propagator, toy.frame(maps, time)) for propagator in (floats, wholes))
-        assert torch.equal(one.heatmap, other.heatmap)
-        assert torch.equal(one.detections.boxes, other.detections.boxes)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -379,17 +294,6 @@ def test_steady_on_low_precision_follows_float32_as_far_as_it_resolves(dtype):
         assert torch.equal(one.detections.cells, other.detections.cells)
         assert_close(one.detections.scores, other.detections.scores, rtol=0, atol=3 * torch.finfo(dtype).eps)
         assert narrow.state.position.dtype == torch.float32
-
-
-def test_autocast_rounds_no_position():
-    maps, plain, cast = toy.crowd(0, dtype=torch.float32), HeatmapPropagator.steady(), HeatmapPropagator.steady()
-    shift = torch.tensor([[1.01, 0.02, 0.3], [-0.01, 1.02, -0.4]]).repeat(2, 1, 1)
-    for time in range(4):
-        toy.feed(plain, toy.frame(maps, time), shift=shift)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            toy.feed(cast, toy.frame(maps, time), shift=shift)
-    for name, value in plain.state._asdict().items():
-        assert torch.equal(value, getattr(cast.state, name)), name
 
 
 def test_gradients_flow_through_the_geometric_average_of_two_frames():

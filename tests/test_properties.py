@@ -4,13 +4,14 @@ import math
 
 import torch
 import toy
+from comparing import assert_same_bits, stack, tensors
 from hypothesis import given
 from hypothesis import strategies as st
+from laws import SEEDS
 from torch.testing import assert_close
 
 from heatprop import HeadMaps, HeatmapPropagator, extend_score
 
-SEEDS = st.integers(0, 10_000)
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 OPTIONS = st.fixed_dictionaries(
     {
@@ -21,26 +22,6 @@ OPTIONS = st.fixed_dictionaries(
         "carry": st.sampled_from(["balanced", "network"]),
     }
 )
-
-
-def tensors(output):
-    """All tensors of a PropagatorOutput that the contract names."""
-    fields = output.detections._asdict()
-    extras = fields.pop("extras")
-    return {"heatmap": output.heatmap, **fields, **extras}
-
-
-def assert_same_bits(one, other):
-    one, other = tensors(one), tensors(other)
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]), name
-
-
-def stack(outputs):
-    """The tensors of T outputs as (B, T, ...)."""
-    frames = [tensors(output) for output in outputs]
-    return {name: torch.stack([frame[name] for frame in frames], dim=1) for name in frames[0]}
 
 
 @given(seed=SEEDS, shape=SHAPES, options=OPTIONS)

@@ -3,22 +3,16 @@
 import torch
 from torch import Tensor
 
-from heatprop.boxes import outranks, overlap, suppress
-from heatprop.candidates import Candidates, read_at
+from heatprop.candidates import Candidates
+from heatprop.evidence import read_at
 from heatprop.motion import measure_velocity
+from heatprop.options import PropagatorOptions
 from heatprop.structures import Detections, HeadMaps, Tracklets
+from heatprop.suppression import rank
 
 
 def detect(
-    maps: HeadMaps,
-    candidates: Candidates,
-    kept: Tensor,
-    prior: Tracklets,
-    *,
-    score_threshold: float,
-    nms_threshold: float,
-    carry: str,
-    velocity: bool,
+    maps: HeadMaps, candidates: Candidates, kept: Tensor, prior: Tracklets, options: PropagatorOptions
 ) -> tuple[Detections, Tracklets]:
     """Suppress and order the candidates, and give them their identities.
 
@@ -27,20 +21,18 @@ def detect(
         candidates: The K best peaks.
         kept: Which of them may become detections, shape ``(B, K)``, ``bool``.
         prior: Detections of the last frame, ``(B, K)`` each.
-        score_threshold: A network score below it makes a detection a carried one.
-        nms_threshold: Largest IoU within a class, in [0, 1].
-        carry: Which score goes on to the next frame, ``"balanced"`` or ``"network"``.
-        velocity: Whether velocities are measured.
+        options: All of them.
 
     Returns:
         The detections, and the tracklets that the next frame inherits from.
     """
     points = maps.size is None  # points do not overlap
-    order, valid = rank_kept(candidates, kept, nms_threshold=None if points else nms_threshold)
+    order, valid = rank_kept(candidates, kept, nms_threshold=None if points else options.nms_threshold)
     place = candidates.flat_index.gather(1, order) % (maps.heatmap.shape[2] * maps.heatmap.shape[3])
-    extras = {name: read_extra(field, place, valid, prior.score.dtype) for name, field in (maps.extras or {}).items()}
     found = Candidates(*(take_places(field, order, valid) for field in candidates))
-    return pack_detections(found, valid, extras, prior, score_threshold=score_threshold, carry=carry, velocity=velocity)
+    shown = valid & (found.network_scores >= options.score_threshold)  # elsewhere the network saw nothing to read
+    extras = {name: read_extra(field, place, shown, prior.score.dtype) for name, field in (maps.extras or {}).items()}
+    return pack_detections(found, valid, extras, prior, options)
 
 
 def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | None) -> tuple[Tensor, Tensor]:
@@ -55,25 +47,14 @@ def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | No
         The order of the candidates, shape ``(B, K)``, ``int64``: the kept ones first by falling score, equal
         scores by rising cell index; and which places of that order are kept, shape ``(B, K)``, ``bool``.
     """
-    scores, boxes, labels = candidates.scores.detach(), candidates.boxes.detach(), candidates.labels
+    boxes = candidates.boxes.detach()
     kept = kept & (boxes.abs().amax(2) < torch.inf)  # false for NaN too
-    better = outranks(scores, candidates.flat_index)  # (B, K, K)
-    if nms_threshold is not None:
-        kept = suppress(better & overlap(boxes, labels, iou_threshold=nms_threshold), kept)
-    place = (better & kept.unsqueeze(2)).sum(1)  # how many kept ones come before
-    order = torch.where(kept, place, kept.shape[1]).argsort(dim=1)
-    return order, kept.gather(1, order)
+    scores, labels, cells = candidates.scores.detach(), candidates.labels, candidates.flat_index
+    return rank(boxes, scores, labels, cells, kept, iou_threshold=nms_threshold)
 
 
 def pack_detections(
-    found: Candidates,
-    valid: Tensor,
-    extras: dict[str, Tensor],
-    prior: Tracklets,
-    *,
-    score_threshold: float,
-    carry: str,
-    velocity: bool,
+    found: Candidates, valid: Tensor, extras: dict[str, Tensor], prior: Tracklets, options: PropagatorOptions
 ) -> tuple[Detections, Tracklets]:
     """Give the ordered candidates their identities.
 
@@ -82,22 +63,20 @@ def pack_detections(
         valid: Which places hold a detection, shape ``(B, K)``, ``bool``.
         extras: What the extra maps hold there, ``(B, K, D)`` each.
         prior: Detections of the last frame, ``(B, K)`` each.
-        score_threshold: A network score below it makes a detection a carried one.
-        carry: Which score goes on to the next frame, ``"balanced"`` or ``"network"``.
-        velocity: Whether velocities are measured.
+        options: All of them.
 
     Returns:
         The detections, and the tracklets that the next frame inherits from.
     """
     track_ids, next_id = assign_ids(found.owner, valid, prior)
-    score = found.scores if carry == "balanced" else found.network_scores
+    score = found.scores if options.carry == "balanced" else found.network_scores
     speed = torch.zeros_like(found.positions)
-    if velocity:
+    if options.velocity:
         owner = torch.where(valid, found.owner, prior.score.shape[1])
         speed = measure_velocity(found.positions, found.unseen == 0, owner, prior)
-    carried = valid & (found.network_scores < score_threshold)
+    carried = valid & (found.network_scores < options.score_threshold)
     tracklets = pack_tracklets(found, score, track_ids, valid, next_id, speed)
-    return describe(found, track_ids, valid, carried=carried, extras=extras), tracklets
+    return to_detections(found, track_ids, valid, carried=carried, extras=extras), tracklets
 
 
 def pack_tracklets(
@@ -126,7 +105,7 @@ def pack_tracklets(
     )
 
 
-def describe(
+def to_detections(
     found: Candidates, track_ids: Tensor, valid: Tensor, *, carried: Tensor, extras: dict[str, Tensor]
 ) -> Detections:
     """Say of the ordered candidates what the user wants to know."""
@@ -166,12 +145,12 @@ def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, 
     return torch.where(valid, track_ids, -1), prior.next_id + fresh.sum(1)
 
 
-def read_extra(field: Tensor, place: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
-    """Read an extra map like `read_at`, 0 where not valid; floating values in ``dtype`` or wider."""
+def read_extra(field: Tensor, place: Tensor, shown: Tensor, dtype: torch.dtype) -> Tensor:
+    """Read an extra map like `read_at`, 0 where not shown; floating values in ``dtype`` or wider."""
     values = read_at(field, place)
     if values.is_floating_point():
         values = values.to(torch.promote_types(values.dtype, dtype))
-    return values.masked_fill(~valid.unsqueeze(2), 0)
+    return values.masked_fill(~shown.unsqueeze(2), 0)
 
 
 def take_places(field: Tensor, order: Tensor, valid: Tensor) -> Tensor:

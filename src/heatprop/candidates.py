@@ -5,9 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from heatprop.boxes import decode_boxes, outranks
-from heatprop.peaks import top_k
-from heatprop.propagation import Average, Inheritance, Squares, balance_scores, inherit
+from heatprop.boxes import decode_boxes
+from heatprop.evidence import read_maps
+from heatprop.options import PropagatorOptions
+from heatprop.peaks import outranks, top_k
+from heatprop.propagation import Balanced, Inheritance, Squares, balance_scores, balance_sizes, extend_lengths, inherit
 from heatprop.structures import HeadMaps, Tracklets
 
 
@@ -19,7 +21,7 @@ class Candidates(NamedTuple):
         cells: Position ``(x, y)``, shape ``(B, K, 2)``, ``int64``, in cells.
         labels: Class index, shape ``(B, K)``, ``int64``.
         scores: Balanced scores (Eq. 6), shape ``(B, K)``.
-        network_scores: The network's own, shape ``(B, K)``; 0 where they are not finite.
+        network_scores: The network's own, shape ``(B, K)``; 0 where it saw nothing.
         sizes: Balanced sizes (Eq. 7) as ``(w, h)``, shape ``(B, K, 2)``, in cells; 0 for points.
         positions: Centres ``(x, y)``, shape ``(B, K, 2)``, in cells.
         boxes: ``(x1, y1, x2, y2)`` (Eq. 1), shape ``(B, K, 4)``, in pixels.
@@ -39,6 +41,29 @@ class Candidates(NamedTuple):
     ages: Tensor
     unseen: Tensor
     owner: Tensor
+
+
+def choose_candidates(
+    maps: HeadMaps, balanced: Balanced, prior: Tracklets, options: PropagatorOptions, *, moving: bool
+) -> tuple[Candidates, Tensor]:
+    """Take the K best peaks, with what each inherits, and drop what is no detection whatever stands beside it.
+
+    Args:
+        maps: The network's maps, ``(B, C, H, W)``.
+        balanced: The heatmap with the past blended in.
+        prior: Detections of the last frame, ``(B, K)`` each.
+        options: All of them.
+        moving: Whether tracklets were moved: those that the network does not see lie where they were moved to.
+
+    Returns:
+        The candidates; and which of them may become detections, shape ``(B, K)``, ``bool``.
+    """
+    peak_scores, index, inherited = claim_cells(balanced.peaks, prior, balanced.squares, once=options.claim_once)
+    candidates = read_candidates(maps, balanced.seen, index, prior, inherited, options, moving=moving)
+    kept = (peak_scores > 0) & (candidates.scores >= options.score_threshold)
+    if options.max_unseen is not None:
+        kept = kept & (candidates.unseen <= options.max_unseen)
+    return candidates, kept
 
 
 def claim_cells(peaks: Tensor, prior: Tracklets, squares: Squares, *, once: bool) -> tuple[Tensor, Tensor, Inheritance]:
@@ -67,28 +92,24 @@ def claim_cells(peaks: Tensor, prior: Tracklets, squares: Squares, *, once: bool
 
 def read_candidates(
     maps: HeadMaps,
+    seen: Tensor | None,
     index: Tensor,
     tracklets: Tracklets,
     inherited: Inheritance,
+    options: PropagatorOptions,
     *,
-    stride: float,
-    score_threshold: float,
-    average: Average,
     moving: bool,
-    evidence: bool,
 ) -> Candidates:
-    """Read the maps at the peaks and blend in what each peak inherits (Eqs. 1, 5, 6 and 7).
+    """Read the maps at the peaks and blend in what each peak inherits.
 
     Args:
         maps: The network's maps, ``(B, C, H, W)``.
+        seen: Cells where the network's box can be read, shape ``(B, 1, H, W)``, ``bool``; ``None`` for all.
         index: Flat index of the peaks, shape ``(B, K)``, ``int64``.
         tracklets: Detections of the last frame, ``(B, K)`` each.
         inherited: What the peaks inherit from them.
-        stride: $R$, pixels per cell.
-        score_threshold: A network score below it saw nothing.
-        average: How the past is blended in, `heatprop.propagation.balance_scores`.
+        options: All of them.
         moving: Whether tracklets were moved: those that the network does not see lie where they were moved to.
-        evidence: Whether a length shrinks in frames in which the network saw nothing.
 
     Returns:
         The candidates, floating values in the dtype of the tracklets, ``float32`` at least.
@@ -96,37 +117,22 @@ def read_candidates(
     H, W = maps.heatmap.shape[2:]
     row = index // W
     cells = torch.stack([index % W, row % H], dim=2)  # (B, K, 2)
-    place = index % (H * W)
-    found, owner, prior_score, _ = inherited
-    raw = maps.heatmap.flatten(1).gather(1, index).to(prior_score.dtype)
-    finite = raw.isfinite()
-    network = torch.where(finite, raw, 0)
-    scores = balance_scores(network, inherited, average=average)
-    if maps.offset is None:
-        offset = torch.full_like(cells, 0.5, dtype=network.dtype)
-    else:
-        offset = torch.where(finite.unsqueeze(2), read_at(maps.offset, place).to(network.dtype), 0)
-    blind = found & (network < score_threshold)
-    both = owner.unsqueeze(2).expand_as(offset)
+    network, offset, size = read_maps(maps, seen, index, tracklets.score.dtype)
+    blind = inherited.found & (network < options.score_threshold)
     if moving:
-        offset = torch.where(blind.unsqueeze(2), tracklets.position.gather(1, both) - cells, offset)
-    if maps.size is None:
-        sizes = torch.zeros_like(offset)
-    else:
-        size = torch.where(finite.unsqueeze(2), read_at(maps.size, place).to(network.dtype), 0)
-        past_share = torch.where(found, prior_score, 0) / torch.where(found, network + prior_score, 1)
-        # exact where the network saw nothing
-        sizes = torch.lerp(size, tracklets.size.gather(1, both), past_share.unsqueeze(2))
-    boxes = decode_boxes(cells, offset, sizes, stride=stride)
-    length = torch.where(found, tracklets.length.gather(1, owner), 0)
-    ages = torch.where(blind, (length - 1).clamp(min=1), length + 1) if evidence else length + 1
-    unseen = torch.where(blind, tracklets.unseen.gather(1, owner) + 1, 0)
-    K = tracklets.score.shape[1]
-    owner = torch.where(found, owner, K)
-    return Candidates(index, cells, row // H, scores, network, sizes, cells + offset, boxes, ages, unseen, owner)
-
-
-def read_at(field: Tensor, place: Tensor) -> Tensor:
-    """Read maps ``(B, D, H, W)`` at flat positions ``y * W + x``, ``(B, K)``: ``(B, K, D)``."""
-    index = place.unsqueeze(1).expand(-1, field.shape[1], -1)  # (B, D, K)
-    return field.flatten(2).gather(2, index).transpose(1, 2)
+        expected = tracklets.position.gather(1, inherited.owner.unsqueeze(2).expand_as(offset)) - cells
+        offset = torch.where(blind.unsqueeze(2), expected, offset)
+    sizes = torch.zeros_like(offset) if size is None else balance_sizes(network, size, inherited, tracklets)
+    return Candidates(
+        flat_index=index,
+        cells=cells,
+        labels=row // H,
+        scores=balance_scores(network, inherited, average=options.average),
+        network_scores=network,
+        sizes=sizes,
+        positions=cells + offset,
+        boxes=decode_boxes(cells, offset, sizes, stride=options.stride),
+        ages=extend_lengths(inherited, tracklets, unproven=blind if options.evidence else None),
+        unseen=torch.where(blind, tracklets.unseen.gather(1, inherited.owner) + 1, 0),
+        owner=torch.where(inherited.found, inherited.owner, tracklets.score.shape[1]),
+    )

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from heatprop.structures import HeadMaps
+from heatprop.structures import HeadMaps, Tracklets
 
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_FLOATING = ("score", "size", "position", "velocity")
+_PAIRS = ("size", "position", "velocity")
+_WHOLE = ("label", "x", "y", "length", "track_id", "next_id", "unseen")
 _HINTS = {
     2: "add the batch and class dimensions with heatmap[None, None]",
     3: "add the batch dimension with heatmap[None]; permute channels-last maps first",
@@ -31,49 +34,19 @@ def check_number(name: str, value: float, *, low: float, high: float = math.inf)
         raise ValueError(f"{name} must be {reach}, got {value!r}")
 
 
-def check_count(name: str, value: int, *, low: int) -> None:
-    """Require a whole number of at least ``low``.
+def check_count(name: str, value: int, *, low: float, high: float = math.inf) -> None:
+    """Require a whole number in [low, high].
 
     Raises:
         TypeError: If it is no whole number.
-        ValueError: If it is too small.
+        ValueError: If it is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}")
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Require options of `heatprop.HeatmapPropagator` in their ranges.
-
-    Raises:
-        TypeError: If one has the wrong type.
-        ValueError: If one is out of its range.
-    """
-    for name, low in (("radius", 0), ("top_k", 1), ("max_radius", 0)):
-        check_count(name, options[name], low=low)
-    for name, low in (("max_length", 1), ("max_unseen", 0), ("peak_kernel", 1)):
-        if options[name] is not None:
-            check_count(name, options[name], low=low)
-    for name in ("alpha", "score_threshold", "nms_threshold", "border"):
-        check_number(name, options[name], low=0, high=1)
-    for name in ("beta", "stride", "radius_per_size"):
-        check_number(name, options[name], low=0)
-    for name in ("claim_once", "evidence", "velocity"):
-        if not isinstance(options[name], bool):
-            raise TypeError(f"{name} must be True or False, got {options[name]!r}")
-    for name, choices in (("carry", ("balanced", "network")), ("average", ("arithmetic", "geometric"))):
-        if options[name] not in choices:
-            raise ValueError(f'{name} must be "{choices[0]}" or "{choices[1]}", got {options[name]!r}')
-    if options["stride"] in (0, math.inf):
-        raise ValueError(f"stride must be a finite number above 0, got {options['stride']}")
-    if options["radius_per_size"] == math.inf:
-        raise ValueError("radius_per_size must be finite, got inf; max_radius limits the radius")
-    if options["peak_kernel"] is not None and options["peak_kernel"] % 2 == 0:
-        raise ValueError(f"peak_kernel must be odd, so that a cell is in its middle, got {options['peak_kernel']}")
-    if options["radius_per_size"] and options["max_radius"] < options["radius"]:
-        raise ValueError(f"max_radius must be at least radius {options['radius']}, got {options['max_radius']}")
+    if value > high:
+        raise ValueError(f"{name} must be at most {high}, got {value}")
 
 
 def check_maps(maps: HeadMaps) -> None:
@@ -126,14 +99,56 @@ def check_chunk(maps: HeadMaps) -> None:
         raise ValueError(f"heatmap must have shape (B, T, C, H, W) with T >= 1, got {came}; use forward for one frame")
     check_extras(maps.extras)
     extras = {f"extras[{name!r}]": field for name, field in (maps.extras or {}).items()}
-    beside = {"offset": maps.offset, "size": maps.size, **extras}
-    for name, field in beside.items():
+    beside = {"offset": maps.offset, "size": maps.size}
+    given: dict[str, Tensor] = {name: field for name, field in beside.items() if field is not None} | extras
+    for name, field in given.items():
+        _check_tensor(name, field, floating=False)
+        if field.dim() != 5 or tuple(field.shape[:2]) != leading:
+            raise ValueError(
+                f"{name} must have shape (B, T, D, H, W) with (B, T) = {leading}, got {tuple(field.shape)}"
+            )
+
+
+def check_state(state: Tracklets) -> None:
+    """Require tracklets as a propagator left them, values included: it waits for the device.
+
+    Raises:
+        TypeError: If they are no `Tracklets`, or a field has the wrong dtype.
+        ValueError: If a shape, a device or a value is none that a propagator leaves.
+    """
+    if not isinstance(state, Tracklets):
+        raise TypeError(f"state must be Tracklets or None, got {type(state).__name__}")
+    for name, field in state._asdict().items():
         if field is not None:
-            _check_tensor(name, field, floating=False)
-            if field.dim() != 5 or tuple(field.shape[:2]) != leading:
-                raise ValueError(
-                    f"{name} must have shape (B, T, D, H, W) with (B, T) = {leading}, got {tuple(field.shape)}"
-                )
+            _check_tensor(f"state.{name}", field, floating=name in _FLOATING)
+            if name == "valid" and field.dtype != torch.bool:
+                raise TypeError(f"state.valid must be a bool tensor, got {field.dtype}")
+            if name in _WHOLE and (field.dtype.is_floating_point or field.dtype == torch.bool):
+                raise TypeError(f"state.{name} must hold whole numbers, got {field.dtype}")
+    leading = tuple(state.valid.shape)
+    if len(leading) != 2:
+        raise ValueError(f"state.valid must have shape (B, K), got {leading}")
+    for name, field in state._asdict().items():
+        if field is not None:
+            wanted = {"next_id": leading[:1]}.get(name, (*leading, 2) if name in _PAIRS else leading)
+            if tuple(field.shape) != wanted:
+                raise ValueError(f"state.{name} must have shape {wanted}, got {tuple(field.shape)}")
+            if field.device != state.valid.device:
+                raise ValueError(f"state.{name} is on {field.device}, state.valid on {state.valid.device}")
+    _check_values(state)
+
+
+def _check_values(state: Tracklets) -> None:
+    for name in _FLOATING:
+        field = getattr(state, name)
+        if field is not None and not bool(field.isfinite().all()):
+            raise ValueError(f"state.{name} must be finite; a propagator never leaves anything else")
+    if bool(((state.score < 0) | (state.score > 1)).any()):
+        raise ValueError("state.score must be in [0, 1]; a propagator never leaves anything else")
+    for name in ("label", "x", "y", "length", "size", "next_id", "unseen"):
+        field = getattr(state, name)
+        if field is not None and bool((field < 0).any()):
+            raise ValueError(f"state.{name} must be at least 0; a propagator never leaves anything else")
 
 
 def check_reset(reset: Tensor | None, shape: tuple[int, ...], device: torch.device) -> None:
@@ -179,8 +194,12 @@ def check_shift(shift: Tensor | None, heatmap: Tensor, *, device: torch.device |
 def _check_tensor(name: str, value: object, *, floating: bool) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; torch.as_tensor makes one")
-    if floating and not value.is_floating_point():
-        raise TypeError(f"{name} must hold floating point numbers, got {value.dtype}; cast it with .float()")
+    if value.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; call .to_dense()")
+    if floating and value.dtype not in _DTYPES:
+        raise TypeError(
+            f"{name} must hold floating point numbers of 16 to 64 bits, got {value.dtype}; cast it with .float()"
+        )
 
 
 def _check_beside(name: str, field: Tensor, heatmap: Tensor, *, channels: str) -> None:

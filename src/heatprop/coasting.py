@@ -3,74 +3,61 @@
 import torch
 from torch import Tensor
 
-from heatprop.association import describe, pack_tracklets, take_places
+from heatprop.association import pack_tracklets, take_places, to_detections
 from heatprop.boxes import decode_boxes
 from heatprop.candidates import Candidates
 from heatprop.motion import predict
+from heatprop.options import PropagatorOptions
 from heatprop.structures import Detections, Tracklets
 
 
 def coast(
-    state: Tracklets,
-    shape: tuple[int, ...],
-    *,
-    frames: int,
-    shift: Tensor | None,
-    velocity: bool,
-    stride: float,
-    max_unseen: int | None,
-    border: float,
+    state: Tracklets, shape: tuple[int, ...], options: PropagatorOptions, *, frames: int, shift: Tensor | None
 ) -> tuple[Tracklets, Detections]:
     """Let some frames pass.
 
     Args:
         state: Detections of the last frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
+        options: All of them.
         frames: How many, at least 1.
         shift: Motion of the picture in each of them, as in `heatprop.motion.moved_by`.
-        velocity: Whether each object goes on with its velocity.
-        stride: $R$, pixels per cell.
-        max_unseen: Frames in a row that an object may be carried; ``None`` for no limit.
-        border: Share of its box from which an object leaves, as in `heatprop.motion.predict`.
 
     Returns:
         The tracklets and the detections of the last of these frames.
     """
     for _ in range(frames):
-        state, leaving = predict(state, shape, shift=shift, velocity=velocity, border=border)
+        state, leaving = predict(state, shape, options, shift=shift)
         if leaving is not None:
             state = state._replace(valid=state.valid & ~leaving)
-        state, detections = carry_on(state, shape, stride=stride, max_unseen=max_unseen)
+        state, detections = carry_on(state, shape, options)
     return state, detections
 
 
-def carry_on(
-    moved: Tracklets, shape: tuple[int, ...], *, stride: float, max_unseen: int | None
-) -> tuple[Tracklets, Detections]:
+def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOptions) -> tuple[Tracklets, Detections]:
     """Turn tracklets into the detections of a frame that nobody looked at.
 
     Args:
         moved: The tracklets, where they are expected in that frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        stride: $R$, pixels per cell.
-        max_unseen: Frames in a row that an object may be carried; ``None`` for no limit.
+        options: All of them.
 
     Returns:
         The tracklets, one frame longer unseen, without those that are no longer trusted; and the detections.
     """
     cells = torch.stack([moved.x, moved.y], dim=2)
-    boxes = decode_boxes(moved.position, torch.zeros_like(moved.position), moved.size, stride=stride)
+    boxes = decode_boxes(moved.position, torch.zeros_like(moved.position), moved.size, stride=options.stride)
     flat = (moved.label * shape[1] + moved.y) * shape[2] + moved.x
     nothing, nobody = torch.zeros_like(moved.score), torch.full_like(moved.label, moved.label.shape[1])
     unseen = torch.where(moved.valid, moved.unseen + 1, 0)
     candidates = Candidates(
         flat, cells, moved.label, moved.score, nothing, moved.size, moved.position, boxes, moved.length, unseen, nobody
     )
-    valid = moved.valid if max_unseen is None else moved.valid & (unseen <= max_unseen)
+    valid = moved.valid if options.max_unseen is None else moved.valid & (unseen <= options.max_unseen)
     order = torch.where(valid, 0, 1).argsort(dim=1, stable=True)  # the valid ones first, as they were
     valid = valid.gather(1, order)
     found = Candidates(*(take_places(field, order, valid) for field in candidates))
     ids = torch.where(valid, moved.track_id.gather(1, order), -1)
     velocity = take_places(moved.velocity, order, valid)
     tracklets = pack_tracklets(found, found.scores, ids, valid, moved.next_id, velocity)
-    return tracklets, describe(found, ids, valid, carried=valid, extras={})
+    return tracklets, to_detections(found, ids, valid, carried=valid, extras={})

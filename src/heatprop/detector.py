@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from heatprop import adapters
 from heatprop.checks import check_count, check_extras, check_reset
-from heatprop.output import stack_detections
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
 
@@ -19,6 +18,9 @@ class VideoDetector(nn.Module):
     Frames go through the detector, its output through the adapter, the maps through the propagator. A
     chunk of T frames is one call of the detector on all B * T frames; only the propagation goes frame by
     frame, so a chunk gives what its frames give one after the other.
+
+    In the first frame of a video it logs a warning where the heatmap cannot be one of scores
+    (`heatprop.adapters.warn_about_scores`), which waits for the device once.
 
     Args:
         detector: Any module or function from frames ``(N, 3, H, W)`` to an output that ``adapter`` reads.
@@ -73,6 +75,7 @@ class VideoDetector(nn.Module):
         self.adapter = adapter
         self.every = every
         self._turns = Turns(every)
+        self._checked = False  # whether the scores of this video were looked at
         self._looked: _Look | None = None  # at which frame it looked last
 
     def forward(self, frames: Tensor, *, reset: Tensor | None = None, shift: Tensor | None = None) -> Detections:
@@ -113,6 +116,8 @@ class VideoDetector(nn.Module):
         self.propagator.reset(streams)
         if streams is None or _names_any(streams):
             self._turns = Turns(self.every)
+        if streams is None:
+            self._checked = False
 
     @property
     def state(self) -> Tracklets | None:
@@ -148,7 +153,8 @@ class VideoDetector(nn.Module):
         seen = [t for t, look in enumerate(looks) if look]
         if seen:
             looked_at = frames if all(looks) else frames[:, seen]
-            maps = _with_time(self._detect(looked_at.flatten(0, 1)), looked_at.shape[:2])
+            leading = looked_at.shape[:2]
+            maps = self._detect(looked_at.flatten(0, 1)).map(lambda field: field.reshape(*leading, *field.shape[1:]))
         if all(looks):
             detections = self.propagator.forward_chunk(
                 *maps[:3], extras=maps.extras, reset=reset, shift=shift
@@ -156,13 +162,14 @@ class VideoDetector(nn.Module):
             self._looked = _Look.at(frames[:, -1], detections)
             return detections
         found = []
-        for t, look in enumerate(looks):
-            reset_t, shift_t = (None if field is None else field[:, t] for field in (reset, shift))
-            if look:
-                found.append(self._propagate(frames[:, t], _at(maps, seen.index(t)), reset_t, shift_t))
-            else:
-                found.append(self._coast(frames[:, t], shift_t))
-        return stack_detections(found)
+        with self.propagator.whole_or_nothing():
+            for t, look in enumerate(looks):
+                reset_t, shift_t = (None if field is None else field[:, t] for field in (reset, shift))
+                if look:
+                    found.append(self._propagate(frames[:, t], maps.frame(seen.index(t)), reset_t, shift_t))
+                else:
+                    found.append(self._coast(frames[:, t], shift_t))
+            return Detections.stack(found)
 
     def _look(self, frames: Tensor, reset: Tensor | None, shift: Tensor | None) -> Detections:
         return self._propagate(frames, self._detect(frames), reset, shift)
@@ -196,6 +203,9 @@ class VideoDetector(nn.Module):
                 "return HeadMaps(heatmap, offset, size) from it"
             )
         check_extras(maps.extras)
+        if not self._checked and not torch.compiler.is_compiling():
+            adapters.warn_about_scores(maps)  # waits for the device: only in the first frame
+            self._checked = True
         for value in (*maps[:3], *(maps.extras or {}).values()):
             if value is not None and value.shape[0] != frames.shape[0]:
                 raise ValueError(
@@ -248,23 +258,3 @@ def _check_frames_of(shift: Tensor | None, frames: Tensor) -> None:
         )
     if shift is not None and not isinstance(shift, Tensor):
         raise TypeError(f"shift must be a torch.Tensor, got {type(shift).__name__}; torch.as_tensor makes one")
-
-
-def _at(maps: HeadMaps, frame: int) -> HeadMaps:
-    offset, size = (None if value is None else value[:, frame] for value in maps[1:3])
-    return HeadMaps(
-        maps.heatmap[:, frame], offset, size, {name: value[:, frame] for name, value in (maps.extras or {}).items()}
-    )
-
-
-def _with_time(maps: HeadMaps, streams_and_frames: Sequence[int]) -> HeadMaps:
-    def split(value: Tensor) -> Tensor:
-        return value.reshape(*streams_and_frames, *value.shape[1:])  # (B, T, ...)
-
-    heatmap, offset, size, extras = maps
-    return HeadMaps(
-        split(heatmap),
-        None if offset is None else split(offset),
-        None if size is None else split(size),
-        {name: split(value) for name, value in (extras or {}).items()},
-    )

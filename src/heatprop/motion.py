@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from heatprop.options import PropagatorOptions
 from heatprop.structures import Tracklets
 
 VELOCITY_GAIN = 0.2
@@ -10,7 +11,7 @@ VELOCITY_GAIN = 0.2
 
 
 def predict(
-    tracklets: Tracklets, shape: tuple[int, ...], *, shift: Tensor | None, velocity: bool, border: float
+    tracklets: Tracklets, shape: tuple[int, ...], options: PropagatorOptions, *, shift: Tensor | None
 ) -> tuple[Tracklets, Tensor | None]:
     """Move tracklets to where they are expected; those whose centre leaves the map are dropped.
 
@@ -19,21 +20,20 @@ def predict(
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
+        options: All of them. With ``velocity`` each tracklet goes on with its own. An object leaves when less than
+            ``border`` of its box is expected inside the map, and less than in the last frame.
         shift: Motion of the picture from the last frame to this one (`moved_by`), or ``None``.
-        velocity: Whether each goes on with its measured velocity.
-        border: An object leaves when less than this share of its box, in [0, 1], is expected inside the map, and less
-            than in the last frame; 0 asks for nothing.
 
     Returns:
         The tracklets, moved; and which of them leave, shape ``(B, K)``, ``bool``, or ``None`` where nothing moves.
     """
-    if shift is None and not velocity:
+    if shift is None and not options.velocity:
         return tracklets, None
     H, W = shape[1:]
     position = tracklets.position
     if shift is not None:
         position = moved_by(position, tracklets, shift, width=W)
-    if velocity:
+    if options.velocity:
         position = position + tracklets.velocity
     # far outside is outside; numbers, because a tensor made from them would wait for the device
     position = torch.stack([position[:, :, 0].clamp(-1, W), position[:, :, 1].clamp(-1, H)], dim=2)
@@ -43,10 +43,10 @@ def predict(
     moved = tracklets._replace(
         x=x.clamp(0, W - 1), y=y.clamp(0, H - 1), position=position, valid=tracklets.valid & inside
     )
-    if not border:
+    if not options.border:
         return moved, None
     before, now = area_inside(tracklets, shape), area_inside(moved, shape)
-    return moved, (now < border * moved.size.prod(2)) & (now < before)
+    return moved, (now < options.border * moved.size.prod(2)) & (now < before)
 
 
 def area_inside(tracklets: Tracklets, shape: tuple[int, ...]) -> Tensor:

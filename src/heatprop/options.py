@@ -1,86 +1,227 @@
-"""The options of `heatprop.HeatmapPropagator` and its preset; what they mean stands there."""
+"""Every option of the propagator, once: what it means, its default, its range; and the preset."""
 
+import functools
 import inspect
-from typing import Any, Literal, Self
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import (
+    Annotated,
+    Any,
+    Concatenate,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
-from heatprop.checks import check_options
-from heatprop.memory import TrackletMemory
-from heatprop.presets import STEADY
-from heatprop.propagation import Average
+from heatprop.checks import check_count, check_number
+
+Average: TypeAlias = Literal["arithmetic", "geometric"]
+Carry: TypeAlias = Literal["balanced", "network"]
+
+_P = ParamSpec("_P")
+_Module = TypeVar("_Module")
 
 
-class PropagatorOptions(TrackletMemory):
-    """Take, check and show the options; the state lies below."""
+class Between(NamedTuple):
+    """The range of an option, both ends included."""
 
-    def __init__(
-        self,
-        *,
-        radius: int = 2,
-        alpha: float = 0.98,
-        beta: float = 2.0,
-        top_k: int = 100,
-        score_threshold: float = 0.05,
-        nms_threshold: float = 0.3,
-        peak_kernel: int | None = None,
-        stride: float = 4,
-        carry: Literal["balanced", "network"] = "balanced",
-        average: Average = "arithmetic",
-        claim_once: bool = False,
-        max_length: int | None = None,
-        evidence: bool = False,
-        max_unseen: int | None = None,
-        border: float = 0.0,
-        velocity: bool = False,
-        radius_per_size: float = 0.0,
-        max_radius: int = 4,
-    ) -> None:
-        super().__init__(top_k)
-        self.radius = radius
-        self.alpha = alpha
-        self.beta = beta
-        self.score_threshold = score_threshold
-        self.nms_threshold = nms_threshold
-        self.peak_kernel = peak_kernel
-        self.stride = stride
-        self.carry = carry
-        self.average: Average = average
-        self.claim_once = claim_once
-        self.max_length = max_length
-        self.evidence = evidence
-        self.max_unseen = max_unseen
-        self.border = border
-        self.velocity = velocity
-        self.radius_per_size = radius_per_size
-        self.max_radius = max_radius
-        check_options(self._options())
+    low: float
+    high: float = math.inf
 
-    @classmethod
-    def steady(cls, **overrides: Any) -> Self:
-        """Make a propagator that is meant for watching: no flicker, few ghosts, crowds stay apart.
 
-        Not the paper's method any more; docs/steady.md explains each option, docs/research.md says what was measured.
+@dataclass(frozen=True, kw_only=True)
+class PropagatorOptions:
+    r"""The options of `heatprop.HeatmapPropagator`, which takes each of them as a keyword.
 
-        Args:
-            overrides: Any option of the constructor, to change the preset.
+    The first nine are the paper's. The others are off by default; `HeatmapPropagator.steady` turns on those that
+    keep what they promise. The interpolation baseline of Sec. 5.1 is ``radius=0, alpha=0.5, beta=math.inf``.
 
-        Returns:
-            The propagator.
+    Attributes:
+        radius: $P$, how far an object's centre may move from one frame to the next, in cells.
+        alpha: $\alpha$, weight of the memory against the new frame, in [0, 1]; a lower one forgets faster.
+        beta: $\beta$, how much more an object counts that has been there for long; 0 ignores the past, infinity
+            trusts every tracklet fully.
+        top_k: K, the most detections in a frame, over all classes.
+        score_threshold: Lowest balanced score of a detection, in [0, 1].
+        nms_threshold: Largest IoU of two detections of one class, in [0, 1].
+        peak_kernel: Side of the peak window, odd, in cells; ``None`` for ``max(3, 2 * radius + 1)``.
+        stride: $R$, pixels of the network input per cell.
+        carry: Which score is carried to the next frame: the ``"balanced"`` one (the paper's worked numbers), or the
+            ``"network"``'s own (Eq. 11).
+        average: Eqs. 5 and 6 on the scores, ``"arithmetic"`` (the paper), or on their logarithms, ``"geometric"``:
+            what the network no longer sees fades within a few frames.
+        claim_once: Pass a tracklet on to one detection only, the one with the highest balanced score; other peaks in
+            its square fall back to the network's score and are new.
+        max_length: Largest tracklet length that counts in the weight, in frames; ``None`` for no limit.
+        evidence: Shrink the length in frames in which the network's own score is below the threshold.
+        max_unseen: How many frames in a row an object is carried without the network seeing it; ``None`` for no limit.
+        border: Forget the score of an object that leaves: one that moves out of the map until less than this share
+            of its box, in [0, 1], is inside. It takes a ``shift`` or ``velocity``.
+        velocity: Move each tracklet on with its measured velocity.
+        radius_per_size: Let the radius grow with the object: a share of its box's shorter side, rounded, at
+            least ``radius``; 0 for one radius for all.
+        max_radius: Largest such radius, in cells.
 
-        Raises:
-            TypeError: If there is no such option, or it has the wrong type.
-            ValueError: If an option is out of its range.
+    Raises:
+        TypeError: If an option has the wrong type.
+        ValueError: If an option is out of its range.
+    """
 
-        Examples:
-            >>> from heatprop import HeatmapPropagator
-            >>> propagator = HeatmapPropagator.steady(stride=8)
-            >>> propagator.average, propagator.nms_threshold, propagator.stride
-            ('geometric', 0.6, 8)
-        """
-        return cls(**(STEADY | overrides))
+    radius: Annotated[int, Between(0, 100)] = 2
+    alpha: Annotated[float, Between(0, 1)] = 0.98
+    beta: Annotated[float, Between(0)] = 2.0
+    top_k: Annotated[int, Between(1, 10_000)] = 100
+    score_threshold: Annotated[float, Between(0, 1)] = 0.05
+    nms_threshold: Annotated[float, Between(0, 1)] = 0.3
+    peak_kernel: Annotated[int | None, Between(1, 1001)] = None
+    stride: Annotated[float, Between(0)] = 4
+    carry: Carry = "balanced"
+    average: Average = "arithmetic"
+    claim_once: bool = False
+    max_length: Annotated[int | None, Between(1, 2**31 - 1)] = None
+    evidence: bool = False
+    max_unseen: Annotated[int | None, Between(0, 2**31 - 1)] = None
+    border: Annotated[float, Between(0, 1)] = 0.0
+    velocity: bool = False
+    radius_per_size: Annotated[float, Between(0)] = 0.0
+    max_radius: Annotated[int, Between(0, 100)] = 4
 
-    def extra_repr(self) -> str:
-        """Show every option."""
-        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+    def __post_init__(self) -> None:
+        """Check every option."""
+        for field in fields(self):
+            self._check(field.name, field.type)
+        if self.stride in (0, math.inf):
+            raise ValueError(f"stride must be a finite number above 0, got {self.stride}")
+        if self.radius_per_size == math.inf:
+            raise ValueError("radius_per_size must be finite, got inf; max_radius limits the radius")
+        if self.peak_kernel is not None and self.peak_kernel % 2 == 0:
+            raise ValueError(f"peak_kernel must be odd, so that a cell is in its middle, got {self.peak_kernel}")
+        if self.radius_per_size and self.max_radius < self.radius:
+            raise ValueError(f"max_radius must be at least radius {self.radius}, got {self.max_radius}")
 
-    def _options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in inspect.signature(PropagatorOptions).parameters}
+    @property
+    def largest_radius(self) -> int:
+        """The radius of the largest square that any object can have, in cells."""
+        return max(self.radius, self.max_radius) if self.radius_per_size else self.radius
+
+    @property
+    def window(self) -> int:
+        """The side of the peak window, in cells."""
+        return max(3, 2 * self.radius + 1) if self.peak_kernel is None else self.peak_kernel
+
+    def as_keywords(self) -> dict[str, Any]:
+        """The options by name, as the constructor of `heatprop.HeatmapPropagator` takes them."""
+        return {field.name: getattr(self, field.name) for field in fields(PropagatorOptions)}
+
+    def _check(self, name: str, kind: Any) -> None:
+        """Hold an option against the type and the range of its field."""
+        value = getattr(self, name)
+        kind, between = get_args(kind) if get_origin(kind) is Annotated else (kind, Between(-math.inf))
+        if kind is bool:
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, got {value!r}")
+        elif get_origin(kind) is Literal:
+            one, other = get_args(kind)
+            if value not in (one, other):
+                raise ValueError(f'{name} must be "{one}" or "{other}", got {value!r}')
+        elif value is None and type(None) in get_args(kind):
+            return
+        elif kind is float:
+            check_number(name, value, low=between.low, high=between.high)
+        else:
+            check_count(name, value, low=between.low, high=between.high)
+
+
+STEADY = PropagatorOptions(
+    radius=1,
+    radius_per_size=0.1,
+    max_radius=2,
+    alpha=0.96,
+    beta=10.0,
+    nms_threshold=0.6,
+    peak_kernel=3,
+    average="geometric",
+    claim_once=True,
+    border=0.9,
+    max_unseen=15,
+    velocity=True,
+)
+"""The preset of `heatprop.HeatmapPropagator.steady`, chosen by measurements on real video (docs/steady.md)."""
+
+
+def option_help(name: str) -> str:
+    """Give what the record says of one option, in plain words, for help texts.
+
+    Args:
+        name: The option.
+
+    Returns:
+        Its sentence, without TeX; empty where Python runs without docstrings.
+
+    Examples:
+        >>> option_help("top_k")
+        'K, the most detections in a frame, over all classes.'
+    """
+    lines = inspect.cleandoc(PropagatorOptions.__doc__ or "").splitlines()
+    start = next((number for number, line in enumerate(lines) if line.startswith(f"    {name}: ")), None)
+    if start is None:
+        return ""
+    words = [lines[start].partition(": ")[2]]
+    for line in lines[start + 1 :]:
+        if not line.startswith("        "):
+            break
+        words.append(line.strip())
+    return " ".join(words).replace("``", "").replace("$\\alpha$, ", "").replace("$\\beta$, ", "").replace("$", "")
+
+
+def option_range(name: str) -> Between:
+    """Give the range of a numeric option."""
+    (field,) = (field for field in fields(PropagatorOptions) if field.name == name)
+    between: Between = get_args(field.type)[1]
+    return between
+
+
+def takes_options(
+    record: Callable[_P, PropagatorOptions],
+) -> Callable[[Callable[[_Module, PropagatorOptions], None]], Callable[Concatenate[_Module, _P], None]]:
+    """Let a constructor that wants the whole record take its fields as keywords.
+
+    Args:
+        record: `PropagatorOptions`.
+
+    Returns:
+        A decorator; the constructor that it makes has the signature and the documentation of the record.
+    """
+
+    def decorate(init: Callable[[_Module, PropagatorOptions], None]) -> Callable[Concatenate[_Module, _P], None]:
+        @functools.wraps(init)
+        def with_keywords(self: _Module, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+            init(self, record(*args, **kwargs))
+
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        options = inspect.signature(record).parameters.values()
+        with_keywords.__signature__ = inspect.Signature([own, *options])  # type: ignore[attr-defined]
+        with_keywords.__doc__ = record.__doc__
+        return with_keywords
+
+    return decorate
+
+
+class Option:
+    """An option as an attribute of a module that holds the record as ``options``: read, and replaced when set."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, module: Any, owner: type) -> Any:
+        """Read it from the record."""
+        return self if module is None else getattr(module.options, self._name)
+
+    def __set__(self, module: Any, value: Any) -> None:
+        """Replace the record by one with the new value, which is checked."""
+        module.options = replace(module.options, **{self._name: value})

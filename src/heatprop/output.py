@@ -1,8 +1,7 @@
 """What the propagator returns for a frame, with the dense view of Eq. 7 on demand."""
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,9 +20,10 @@ class PropagatorOutput(NamedTuple):
         prior: The tracklets of the last frame, ``(B, K)``; none is valid on the first frame.
         network_heatmap: The network's scores as they came, shape ``(B, C, H, W)``: your tensor, not a copy.
         network_size: The network's sizes as they came, shape ``(B, 2, H, W)``, in cells; ``None`` for points.
-        radius: $P$, in cells.
-        radius_per_size: Radius as a share of an object's shorter side, 0 where all have one.
-        max_radius: Largest such radius, in cells.
+        radius: $P$, or the largest of all tracklets, in cells.
+        reach: Radius of each tracklet's square, shape ``(B, K)``, ``int64``, in cells; ``None`` where all have one.
+        seen: Cells where the network's box could be read, shape ``(B, 1, H, W)``, ``bool``; ``None`` for all. The
+            others count as score 0.
     """
 
     heatmap: Tensor
@@ -32,8 +32,8 @@ class PropagatorOutput(NamedTuple):
     network_heatmap: Tensor
     network_size: Tensor | None
     radius: int
-    radius_per_size: float = 0.0
-    max_radius: int = 0
+    reach: Tensor | None = None
+    seen: Tensor | None = None
 
     def prior_score(self) -> Tensor:
         """Compute the propagated score of every cell and class (Eq. 2).
@@ -60,26 +60,21 @@ class PropagatorOutput(NamedTuple):
         leading = self.heatmap.shape[:-3]
         last = len(leading) - 1
         dtype = self.detections.scores.dtype
-        heatmap = self.network_heatmap.flatten(0, last).to(dtype)
-        size = self.network_size.flatten(0, last).to(dtype)
+        heatmap, size = self.network_heatmap.flatten(0, last), self.network_size.flatten(0, last).to(dtype)
+        seen = heatmap.isfinite() if self.seen is None else heatmap.isfinite() & self.seen.flatten(0, last)
+        scores = torch.where(seen, heatmap.to(dtype), 0).clamp(0, 1)
         prior_score, prior_size = self._propagated()
-        balanced = balance_size(heatmap, size, prior_score, prior_size)
-        # a score that is not finite counts as score 0 and size 0, so only the past speaks there
-        return torch.where(heatmap.isfinite().unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
+        balanced = balance_size(scores, torch.nan_to_num(size, 0, 0, 0), prior_score, prior_size)
+        # where the network saw nothing only the past speaks
+        return torch.where(seen.unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
 
     def _propagated(self) -> tuple[Tensor, Tensor]:
         """Give h and s (Eqs. 2 and 4) of every cell, (N, C, H, W) and (N, C, 2, H, W) of N streams and frames."""
         last, shape = self.heatmap.dim() - 4, self.heatmap.shape[-3:]
-        prior = Tracklets(*(field.flatten(0, last) for field in self.prior))
-        squares = cast_squares(
-            prior,
-            shape,
-            radius=self.radius,
-            alpha=1.0,
-            beta=math.inf,
-            radius_per_size=self.radius_per_size,
-            max_radius=self.max_radius,
-        )
+        prior = self.prior.map(lambda field: field.flatten(0, last))
+        reach = None if self.reach is None else self.reach.flatten(0, last)
+        weight = torch.ones_like(prior.score)  # nothing is blended here
+        squares = cast_squares(prior, shape, radius=self.radius, weight=weight, reach=reach)
         everywhere = torch.arange(shape.numel(), device=prior.score.device).expand(len(prior.score), -1)
         found, owner, score, _ = inherit(prior, squares, everywhere)
         sides = [torch.where(found, side.gather(1, owner), 0).view(-1, *shape) for side in prior.size.unbind(2)]
@@ -87,7 +82,7 @@ class PropagatorOutput(NamedTuple):
 
 
 def stack_outputs(
-    outputs: list[PropagatorOutput], network_heatmap: Tensor, network_size: Tensor | None
+    outputs: Sequence[PropagatorOutput], network_heatmap: Tensor, network_size: Tensor | None
 ) -> PropagatorOutput:
     """Put the outputs of T frames together, every shape with ``T`` behind ``B``.
 
@@ -100,30 +95,17 @@ def stack_outputs(
         One output.
     """
     return PropagatorOutput(
-        heatmap=_stack(outputs, "heatmap"),
-        detections=stack_detections([output.detections for output in outputs]),
-        prior=Tracklets(*(_stack([output.prior for output in outputs], name) for name in Tracklets._fields)),
+        heatmap=torch.stack([output.heatmap for output in outputs], dim=1),
+        detections=Detections.stack([output.detections for output in outputs]),
+        prior=Tracklets.stack([output.prior for output in outputs]),
         network_heatmap=network_heatmap,
         network_size=network_size,
         radius=outputs[0].radius,
-        radius_per_size=outputs[0].radius_per_size,
-        max_radius=outputs[0].max_radius,
+        reach=_stack([output.reach for output in outputs]),
+        seen=_stack([output.seen for output in outputs]),
     )
 
 
-def stack_detections(frames: Sequence[Detections]) -> Detections:
-    """Put the detections of T frames together, every shape with ``T`` behind ``B``.
-
-    Args:
-        frames: The detections of each frame, with the same extras.
-
-    Returns:
-        All of them.
-    """
-    fields = {name: _stack(frames, name) for name in Detections._fields if name != "extras"}
-    extras = {name: torch.stack([one.extras[name] for one in frames], dim=1) for name in frames[0].extras}
-    return Detections(**fields, extras=extras)
-
-
-def _stack(rows: Sequence[tuple[Any, ...]], name: str) -> Tensor:
-    return torch.stack([getattr(row, name) for row in rows], dim=1)
+def _stack(fields: Sequence[Tensor | None]) -> Tensor | None:
+    given = [field for field in fields if field is not None]
+    return torch.stack(given, dim=1) if given else None

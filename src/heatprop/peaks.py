@@ -81,6 +81,20 @@ def top_k(peaks: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return F.pad(scores, (0, missing)), F.pad(index, (0, missing))
 
 
+def outranks(scores: Tensor, tie: Tensor) -> Tensor:
+    """Tell for each two places whether the first comes before the second: higher score, then lower tie value.
+
+    Args:
+        scores: Shape ``(B, K)``.
+        tie: What decides among equal scores, shape ``(B, K)``, all different where scores are equal.
+
+    Returns:
+        Shape ``(B, K, K)``, ``bool``: entry ``[b, i, j]`` is whether i comes before j.
+    """
+    one, other = scores.unsqueeze(2), scores.unsqueeze(1)
+    return (one > other) | ((one == other) & (tie.unsqueeze(2) < tie.unsqueeze(1)))
+
+
 def _running_maximum(padded: Tensor, window: int, dim: int) -> Tensor:
     """Maximum of every run of ``window`` cells along a dimension, which gets ``window - 1`` shorter."""
     width = 1

@@ -3,16 +3,17 @@
 `heatprop.equations` writes the same on dense maps.
 """
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from heatprop.equations import length_weight
+from heatprop.evidence import clean_scores, seen_cells
+from heatprop.options import Average, PropagatorOptions
 from heatprop.peaks import find_peaks
-from heatprop.structures import Tracklets
+from heatprop.structures import HeadMaps, Tracklets
 
-Average: TypeAlias = Literal["arithmetic", "geometric"]
 NOISE = 0.03
 """Scores below it say nothing to the geometric average: a network's heatmap is never quite 0."""
 
@@ -53,32 +54,74 @@ class Inheritance(NamedTuple):
     weight: Tensor
 
 
+class Balanced(NamedTuple):
+    """A heatmap with the past blended in.
+
+    Attributes:
+        heatmap: Balanced scores (Eq. 6), shape ``(B, C, H, W)``, finite, ``float32`` at least.
+        peaks: The same at peaks, else 0.
+        squares: The squares of the tracklets.
+        reach: Radius of each tracklet's square, shape ``(B, K)``, in cells; ``None`` where all have the same.
+        seen: Cells where the network's box can be read, shape ``(B, 1, H, W)``, ``bool``; ``None`` for all.
+    """
+
+    heatmap: Tensor
+    peaks: Tensor
+    squares: Squares
+    reach: Tensor | None
+    seen: Tensor | None
+
+
+def propagate(maps: HeadMaps, tracklets: Tracklets, leaving: Tensor | None, options: PropagatorOptions) -> Balanced:
+    """Blend the tracklets into the next heatmap and find its peaks (Eqs. 2, 3, 5 and 6).
+
+    Args:
+        maps: The network's maps, ``(B, C, H, W)``.
+        tracklets: Detections of the last frame, where they are expected now, ``(B, K)`` each.
+        leaving: Tracklets that pass on their identity, but no score, shape ``(B, K)``, ``bool``.
+        options: All of them.
+
+    Returns:
+        The balanced heatmap.
+    """
+    seen = seen_cells(maps, stride=options.stride)
+    reach, weight = square_radius(tracklets, options), past_weight(tracklets, options, leaving)
+    squares = cast_squares(tracklets, maps.heatmap.shape[1:], radius=options.largest_radius, reach=reach, weight=weight)
+    on_squares = inherit(tracklets, squares, squares.cells)
+    network = clean_scores(maps.heatmap.contiguous().to(tracklets.score.dtype), seen)
+    balanced = balance_heatmap(network, squares, on_squares, average=options.average)
+    peaks = find_tracked_peaks(balanced, squares, on_squares, kernel=options.window)
+    return Balanced(balanced, peaks, squares, reach, seen)
+
+
+def square_radius(tracklets: Tracklets, options: PropagatorOptions) -> Tensor | None:
+    """Give the radius of each tracklet's square, shape ``(B, K)``, in cells; ``None`` where all have the same."""
+    if not options.radius_per_size:
+        return None
+    share = (options.radius_per_size * tracklets.size.amin(2)).round()
+    return share.clamp(options.radius, options.largest_radius).long()
+
+
+def past_weight(tracklets: Tracklets, options: PropagatorOptions, leaving: Tensor | None) -> Tensor:
+    r"""Weigh each tracklet against the network's score (Eqs. 5 and 6): $\alpha w$, shape ``(B, K)``, in [0, 1]."""
+    length = tracklets.length if options.max_length is None else tracklets.length.clamp(max=options.max_length)
+    weight = options.alpha * length_weight(length, beta=options.beta, dtype=tracklets.score.dtype)
+    return weight if leaving is None else torch.where(leaving, 0, weight)
+
+
 def cast_squares(
-    tracklets: Tracklets,
-    shape: tuple[int, ...],
-    *,
-    radius: int,
-    alpha: float,
-    beta: float,
-    max_length: int | None = None,
-    radius_per_size: float = 0.0,
-    max_radius: int = 0,
-    leaving: Tensor | None = None,
+    tracklets: Tracklets, shape: tuple[int, ...], *, radius: int, weight: Tensor, reach: Tensor | None = None
 ) -> Squares:
-    """List the cells of each tracklet's square, rank the tracklets (Eq. 2) and weigh them (Eqs. 5 and 6).
+    """List the cells of each tracklet's square and rank the tracklets (Eq. 2).
 
     Squares are clipped at the border. A tracklet that is not valid or whose score is 0 casts none.
 
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        radius: $P$, at least 0, in cells.
-        alpha: Share of the average, in [0, 1].
-        beta: Trust in long tracklets, 0 to infinity.
-        max_length: Largest length that counts, in frames; ``None`` for no limit.
-        radius_per_size: Radius as a share of the box's shorter side, at least ``radius``; 0 leaves it at ``radius``.
-        max_radius: Largest such radius, in cells.
-        leaving: Tracklets that pass on their identity, but no score, shape ``(B, K)``, ``bool``.
+        radius: $P$, or the largest of all tracklets, at least 0, in cells.
+        weight: Weight of each tracklet against the network's score, shape ``(B, K)``, in [0, 1].
+        reach: Radius of each tracklet's square, shape ``(B, K)``, ``int64``; ``None`` for ``radius``.
 
     Returns:
         The squares.
@@ -90,22 +133,17 @@ def cast_squares(
     place = torch.arange(K, device=order.device).expand(B, K)
     rank = torch.empty_like(order).scatter_(1, order, place)
     rank = torch.where(casts, rank, K).to(torch.int32)
-    widest = max(radius, max_radius) if radius_per_size else radius
-    reach = torch.arange(-widest, widest + 1, device=order.device)
-    if radius_per_size:
-        own = (radius_per_size * tracklets.size.amin(2)).round().clamp(radius, widest).long().unsqueeze(2)
-        reach = torch.minimum(torch.maximum(reach, -own), own)  # (B, K, 2P + 1)
-    x = (tracklets.x.unsqueeze(2) + reach).clamp_(0, W - 1)  # (B, K, 2P + 1); a cell twice is harmless
-    y = (tracklets.y.unsqueeze(2) + reach).clamp_(0, H - 1)
+    step = torch.arange(-radius, radius + 1, device=order.device)
+    if reach is not None:
+        own = reach.unsqueeze(2)
+        step = torch.minimum(torch.maximum(step, -own), own)  # (B, K, 2P + 1)
+    x = (tracklets.x.unsqueeze(2) + step).clamp_(0, W - 1)  # (B, K, 2P + 1); a cell twice is harmless
+    y = (tracklets.y.unsqueeze(2) + step).clamp_(0, H - 1)
     row = tracklets.label.unsqueeze(2) * H + y
     cells = (row.unsqueeze(3) * W + x.unsqueeze(2)).flatten(1)  # (B, M)
-    ranks = rank.unsqueeze(2).expand(B, K, (2 * widest + 1) ** 2).reshape(cells.shape)
+    ranks = rank.unsqueeze(2).expand(B, K, (2 * radius + 1) ** 2).reshape(cells.shape)
     rank_map = ranks.new_full((B, C * H * W), K).scatter_reduce_(1, cells, ranks, "amin")
     centers = (tracklets.label * H + tracklets.y) * W + tracklets.x
-    length = tracklets.length if max_length is None else tracklets.length.clamp(max=max_length)
-    weight = alpha * length_weight(length, beta=beta, dtype=tracklets.score.dtype)
-    if leaving is not None:
-        weight = torch.where(leaving, 0, weight)
     return Squares(cells, centers, order, rank_map, weight)
 
 
@@ -151,31 +189,65 @@ def balance_scores(network: Tensor, inherited: Inheritance, *, average: Average 
     return torch.where(inherited.weight > 0, balanced.clamp(max=1), network)
 
 
-def balance_heatmap(
-    heatmap: Tensor, squares: Squares, inherited: Inheritance, *, average: Average = "arithmetic"
-) -> Tensor:
-    """Balance the cells of the squares (Eqs. 5 and 6) and keep every other cell bit for bit.
+def balance_sizes(network: Tensor, size: Tensor, inherited: Inheritance, tracklets: Tracklets) -> Tensor:
+    r"""Balance the box sizes at some cells with the sizes that they inherit (Eq. 7).
+
+    $$\tilde S = \frac{\hat Y \hat S + h s}{\hat Y + h} \tag{7}$$
 
     Args:
-        heatmap: The network's scores, shape ``(B, C, H, W)``, in [0, 1]; where not finite they count as 0.
+        network: The network's scores $\hat Y$, shape ``(B, N)``.
+        size: Its sizes $\hat S$ as ``(w, h)``, shape ``(B, N, 2)``, in cells.
+        inherited: What the cells inherit: $h$.
+        tracklets: Whose sizes $s$ they inherit, ``(B, K)`` each.
+
+    Returns:
+        Balanced sizes, shape ``(B, N, 2)``, in cells; the network's where no square lies, exactly the past's where
+        the network's score is 0.
+    """
+    found, owner, score, _ = inherited
+    past_share = torch.where(found, score, 0) / torch.where(found, network + score, 1)
+    past = tracklets.size.gather(1, owner.unsqueeze(2).expand_as(size))
+    return torch.lerp(size, past, past_share.unsqueeze(2))
+
+
+def extend_lengths(inherited: Inheritance, tracklets: Tracklets, *, unproven: Tensor | None = None) -> Tensor:
+    """Count the frame into the tracklet lengths: $l + 1$ in a square, else 1.
+
+    Args:
+        inherited: What N cells inherit.
+        tracklets: Whose lengths they inherit, ``(B, K)`` each.
+        unproven: Where a length shrinks by one instead, to 1 at least, shape ``(B, N)``, ``bool``.
+
+    Returns:
+        Lengths, shape ``(B, N)``, ``int32``, in frames.
+    """
+    length = torch.where(inherited.found, tracklets.length.gather(1, inherited.owner), 0)
+    if unproven is None:
+        return length + 1
+    return torch.where(unproven, (length - 1).clamp(min=1), length + 1)
+
+
+def balance_heatmap(
+    network: Tensor, squares: Squares, inherited: Inheritance, *, average: Average = "arithmetic"
+) -> Tensor:
+    """Balance the cells of the squares (Eqs. 5 and 6), in place, and keep every other cell bit for bit.
+
+    Args:
+        network: A copy of the network's scores, contiguous, shape ``(B, C, H, W)``, in [0, 1], ``float32`` at least:
+            rounded to half precision, the cells of a square would be equal, and all of them peaks.
         squares: The squares of the tracklets.
         inherited: What the cells of the squares inherit.
         average: How the past is blended in, `balance_scores`.
 
     Returns:
-        Balanced scores, shape of ``heatmap``, finite, in ``float32`` at least: rounded to half precision, the
-        cells of a square would be equal, and all of them peaks.
+        ``network``, with balanced scores.
     """
-    wide = heatmap.contiguous().to(inherited.score.dtype)
-    balanced = torch.nan_to_num(wide, nan=0.0, posinf=0.0, neginf=0.0)
-    network = wide.flatten(1).gather(1, squares.cells)
-    network = torch.nan_to_num(network, nan=0.0, posinf=0.0, neginf=0.0)
-    values = balance_scores(network, inherited, average=average)
+    flat = network.view(network.shape[0], -1)  # (B, C * H * W)
+    values = balance_scores(flat.gather(1, squares.cells), inherited, average=average)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
-    flat = balanced.view(heatmap.shape[0], -1)  # (B, C * H * W)
     flat.scatter_(1, squares.cells, values)  # entries that share a cell all write its winner's value
-    return balanced
+    return network
 
 
 def find_tracked_peaks(balanced: Tensor, squares: Squares, inherited: Inheritance, *, kernel: int) -> Tensor:

@@ -1,57 +1,35 @@
 """HeatmapPropagator: the way of a frame; the mathematics is in the modules below it."""
 
 from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor
 
 from heatprop.association import detect
-from heatprop.candidates import claim_cells, read_candidates
+from heatprop.candidates import choose_candidates
 from heatprop.checks import check_chunk, check_count, check_maps, check_reset, check_shift
 from heatprop.coasting import coast
 from heatprop.motion import predict
-from heatprop.options import PropagatorOptions
+from heatprop.options import STEADY, Option, PropagatorOptions, takes_options
 from heatprop.output import PropagatorOutput, stack_outputs
-from heatprop.propagation import Squares, balance_heatmap, cast_squares, find_tracked_peaks, inherit
+from heatprop.propagation import propagate
 from heatprop.structures import Detections, HeadMaps, Tracklets
-from heatprop.tracklets import continue_with, forget
+from heatprop.tracklets import TrackletMemory, confine, continue_with
 
 
-class HeatmapPropagator(PropagatorOptions):
+class HeatmapPropagator(TrackletMemory):
     r"""Give a per-frame heatmap detector a memory of one frame (Xu, Hrustic, Vivet, ECCV 2020).
 
     Each call takes the maps of the next frame of B independent streams, blends the detections of the last
     frame into the heatmap before thresholding, and returns the balanced heatmap with its detections.
 
-    Args:
-        radius: $P$, how far an object's centre may move from frame to frame, at least 0, in cells.
-        alpha: $\alpha$, share of the long-term average against the instant heatmap, in [0, 1].
-        beta: $\beta$, trust in long tracklets, 0 (ignore the past) to infinity (ignore the length).
-        top_k: K, detections per frame over all classes, at least 1.
-        score_threshold: Lowest balanced score of a detection, in [0, 1].
-        nms_threshold: Largest IoU of two detections of one class, in [0, 1].
-        peak_kernel: Side of the peak window, odd, in cells; ``None`` for ``max(3, 2 * radius + 1)``.
-        stride: $R$, pixels of the network input per cell.
-        carry: Score that is carried on: the ``"balanced"`` one (the paper's worked numbers), or the
-            ``"network"``'s own (Eq. 11).
-        average: Eqs. 5 and 6 on the scores, ``"arithmetic"`` (the paper), or on their logarithms, ``"geometric"``:
-            what the network no longer sees fades within a few frames.
-        claim_once: Let a tracklet pass to one detection only, the highest balanced score; other peaks in its square
-            fall back to the network's score and are new.
-        max_length: Largest tracklet length that counts in the weight, in frames; ``None`` for no limit.
-        evidence: Shrink the length in frames in which the network's own score is below the threshold.
-        max_unseen: Frames in a row that an object is carried without the network seeing it; ``None`` for no limit.
-        border: Remember no score of an object that leaves: one that moves out of the map until less than this share
-            of its box, in [0, 1], is inside. It takes a ``shift`` or ``velocity``.
-        velocity: Let each tracklet go on with its measured velocity.
-        radius_per_size: Let the radius grow with the object: a share of its box's shorter side, rounded, at
-            least ``radius``; 0 for one radius for all.
-        max_radius: Largest such radius, in cells.
-
-    The options from ``average`` on are not the paper's, and off by default; `steady` turns on those that keep
-    what they promise. The interpolation baseline of Sec. 5.1 is ``radius=0, alpha=0.5, beta=math.inf``.
+    It takes every field of `PropagatorOptions` as a keyword, such as ``HeatmapPropagator(radius=3, stride=8)``; each
+    reads, and can be set, as an attribute. `steady` is a preset against flicker and ghosts.
 
     The state is at most K tracklets per stream. It moves with ``.to()``, is copied and pickled with the
-    module, and never enters ``state_dict()``.
+    module, and never enters ``state_dict()``. One propagator belongs to one thread: frames that two threads pass at
+    the same time would share a past, and a call that finds the memory changed by another raises ``RuntimeError``.
 
     Raises:
         TypeError: If an option has the wrong type.
@@ -72,6 +50,58 @@ class HeatmapPropagator(PropagatorOptions):
         (tensor([0.6019]), tensor([True]), tensor([2], dtype=torch.int32))
     """
 
+    options: PropagatorOptions
+
+    @takes_options(PropagatorOptions)
+    def __init__(self, options: PropagatorOptions) -> None:
+        super().__init__()
+        self.options = options
+
+    if TYPE_CHECKING:  # each option reads as an attribute
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    @classmethod
+    def from_options(cls, options: PropagatorOptions) -> Self:
+        """Make a propagator of a whole record.
+
+        Args:
+            options: The options; a record of a class below `PropagatorOptions` may hold more, which is not read.
+
+        Returns:
+            The propagator.
+        """
+        return cls(**options.as_keywords())
+
+    @classmethod
+    def steady(cls, **overrides: Any) -> Self:
+        """Make a propagator that is meant for watching: no flicker, few ghosts, crowds stay apart.
+
+        It is not the paper's method any more; docs/steady.md explains each option, docs/research.md gives the
+        measurements.
+
+        Args:
+            overrides: Any option of the constructor, to change the preset.
+
+        Returns:
+            The propagator.
+
+        Raises:
+            TypeError: If there is no such option, or it has the wrong type.
+            ValueError: If an option is out of its range.
+
+        Examples:
+            >>> from heatprop import HeatmapPropagator
+            >>> propagator = HeatmapPropagator.steady(stride=8)
+            >>> propagator.average, propagator.nms_threshold, propagator.stride
+            ('geometric', 0.6, 8)
+        """
+        return cls(**(STEADY.as_keywords() | overrides))
+
+    def extra_repr(self) -> str:
+        """Show every option."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.as_keywords().items())
+
     def forward(
         self,
         heatmap: Tensor,
@@ -85,8 +115,8 @@ class HeatmapPropagator(PropagatorOptions):
         """Propagate the next frame of each stream and remember its detections.
 
         Args:
-            heatmap: Scores after the sigmoid, shape ``(B, C, H, W)``, in [0, 1]. A cell that is not finite
-                counts as score 0, and the memory bridges it.
+            heatmap: Scores after the sigmoid, shape ``(B, C, H, W)``, clamped to [0, 1]. A cell whose score, offset
+                or size is not finite, or whose size is negative, counts as score 0, and the memory bridges it.
             offset: ``(dx, dy)``, shape ``(B, 2, H, W)``, in cells; ``None`` is half a cell.
             size: ``(w, h)``, shape ``(B, 2, H, W)``, in cells; ``None`` means points: no NMS, boxes of no area.
                 Call `reset` before you change from points to boxes.
@@ -113,8 +143,9 @@ class HeatmapPropagator(PropagatorOptions):
                 f"heatmap changed shape between frames, from {self._shape} to {shape}. "
                 "A new video probably started: call reset() before it."
             )
-        state, output = self._propagate(self.state, maps, reset, shift)
-        self._remember(state)
+        before = self.state
+        state, output = self._propagate(before, maps, reset, shift)
+        self._follow(before, state)
         self._shape = shape
         return output
 
@@ -145,16 +176,15 @@ class HeatmapPropagator(PropagatorOptions):
             TypeError: As `forward`.
             ValueError: As `forward`.
         """
-        check_chunk(HeadMaps(heatmap, offset, size, extras))
+        maps = HeadMaps(heatmap, offset, size, extras)
+        check_chunk(maps)
         check_reset(reset, heatmap.shape[:2], heatmap.device)
         check_shift(shift, heatmap)
         outputs = []
         for t in range(heatmap.shape[1]):
-            extras_t = {name: field[:, t] for name, field in (extras or {}).items()}
-            offset_t, size_t, reset_t, shift_t = (
-                None if field is None else field[:, t] for field in (offset, size, reset, shift)
-            )
-            outputs.append(self.forward(heatmap[:, t], offset_t, size_t, extras=extras_t, reset=reset_t, shift=shift_t))
+            maps_t = maps.frame(t)
+            reset_t, shift_t = (None if field is None else field[:, t] for field in (reset, shift))
+            outputs.append(self.forward(*maps_t[:3], extras=maps_t.extras, reset=reset_t, shift=shift_t))
         return stack_outputs(outputs, heatmap, size)
 
     def step(
@@ -192,6 +222,8 @@ class HeatmapPropagator(PropagatorOptions):
         check_maps(maps)
         check_reset(reset, heatmap.shape[:1], heatmap.device)
         check_shift(shift, heatmap)
+        if isinstance(state, Tracklets):
+            state = confine(state, heatmap.shape[1:])
         return self._propagate(state, maps, reset, shift)
 
     def coast(self, frames: int = 1, *, shift: Tensor | None = None) -> Detections:
@@ -217,73 +249,28 @@ class HeatmapPropagator(PropagatorOptions):
         if state is None or self._shape is None:
             raise RuntimeError("coast goes on from a frame that was propagated; call the propagator with maps first")
         check_shift(shift, state.score.new_empty(self._shape, device="meta"), device=state.score.device)
-        state, detections = coast(
-            state,
-            self._shape[1:],
-            frames=frames,
-            shift=shift,
-            velocity=self.velocity,
-            stride=self.stride,
-            max_unseen=self.max_unseen,
-            border=self.border,
-        )
-        self._remember(state)
+        following, detections = coast(state, self._shape[1:], self.options, frames=frames, shift=shift)
+        self._follow(state, following)
         return detections
 
     def _propagate(
         self, state: Tracklets | None, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None
     ) -> tuple[Tracklets, PropagatorOutput]:
-        heatmap, shape = maps.heatmap, maps.heatmap.shape[1:]
+        heatmap, options = maps.heatmap, self.options
         if state is None:
             state = self.initial_state(len(heatmap), device=heatmap.device, dtype=heatmap.dtype)
-        prior = continue_with(state, heatmap, self.top_k)
-        if reset is not None:
-            prior = forget(prior, reset)
-        prior, leaving = predict(prior, shape, shift=shift, velocity=self.velocity, border=self.border)
-        squares = self._cast(prior, shape, leaving)
-        on_squares = inherit(prior, squares, squares.cells)
-        balanced = balance_heatmap(heatmap, squares, on_squares, average=self.average)
-        kernel = max(3, 2 * self.radius + 1) if self.peak_kernel is None else self.peak_kernel
-        peaks = find_tracked_peaks(balanced, squares, on_squares, kernel=kernel)
-        peak_scores, index, inherited = claim_cells(peaks, prior, squares, once=self.claim_once)
-        candidates = read_candidates(
-            maps,
-            index,
-            prior,
-            inherited,
-            stride=self.stride,
-            score_threshold=self.score_threshold,
-            average=self.average,
-            moving=self.velocity or shift is not None,
-            evidence=self.evidence,
+        prior = continue_with(state, heatmap, options.top_k, reset=reset)
+        prior, leaving = predict(prior, heatmap.shape[1:], options, shift=shift)
+        balanced = propagate(maps, prior, leaving, options)
+        moving = options.velocity or shift is not None
+        candidates, kept = choose_candidates(maps, balanced, prior, options, moving=moving)
+        detections, tracklets = detect(maps, candidates, kept, prior, options)
+        returned = balanced.heatmap.to(heatmap.dtype)
+        output = PropagatorOutput(
+            returned, detections, prior, heatmap, maps.size, options.largest_radius, balanced.reach, balanced.seen
         )
-        kept = (peak_scores > 0) & (candidates.scores >= self.score_threshold)
-        if self.max_unseen is not None:
-            kept = kept & (candidates.unseen <= self.max_unseen)
-        detections, tracklets = detect(
-            maps,
-            candidates,
-            kept,
-            prior,
-            score_threshold=self.score_threshold,
-            nms_threshold=self.nms_threshold,
-            carry=self.carry,
-            velocity=self.velocity,
-        )
-        returned = balanced.to(heatmap.dtype)
-        return tracklets, PropagatorOutput(
-            returned, detections, prior, heatmap, maps.size, self.radius, self.radius_per_size, self.max_radius
-        )
+        return tracklets, output
 
-    def _cast(self, prior: Tracklets, shape: tuple[int, ...], leaving: Tensor | None) -> Squares:
-        return cast_squares(
-            prior,
-            shape,
-            radius=self.radius,
-            alpha=self.alpha,
-            beta=self.beta,
-            max_length=self.max_length,
-            radius_per_size=self.radius_per_size,
-            max_radius=self.max_radius,
-            leaving=leaving,
-        )
+
+for _field in fields(PropagatorOptions):
+    setattr(HeatmapPropagator, _field.name, Option(_field.name))

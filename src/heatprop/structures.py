@@ -1,9 +1,12 @@
 """What travels through heatprop: maps in, detections out, tracklets from frame to frame."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
+
+Change = Callable[[Tensor], Tensor]
 
 
 class HeadMaps(NamedTuple):
@@ -21,6 +24,27 @@ class HeadMaps(NamedTuple):
     offset: Tensor | None = None
     size: Tensor | None = None
     extras: Mapping[str, Tensor] | None = None
+
+    def map(self, change: Change) -> "HeadMaps":
+        """Change every map in the same way; what is ``None`` stays so.
+
+        Args:
+            change: From a map to what takes its place, such as ``lambda field: field.cuda()``.
+
+        Returns:
+            New maps.
+        """
+        offset, size = (None if field is None else change(field) for field in (self.offset, self.size))
+        extras = None if self.extras is None else {name: change(field) for name, field in self.extras.items()}
+        return HeadMaps(change(self.heatmap), offset, size, extras)
+
+    def frame(self, number: int) -> "HeadMaps":
+        """Take one frame of maps with time, ``(B, T, ...)``: ``(B, ...)``."""
+        return self.map(lambda field: field[:, number])
+
+    def stream(self, number: int) -> "HeadMaps":
+        """Take one stream of a batch, as a batch of one."""
+        return self.map(lambda field: field[number : number + 1])
 
 
 class Tracklets(NamedTuple):
@@ -56,6 +80,30 @@ class Tracklets(NamedTuple):
     velocity: Tensor = None  # type: ignore[assignment]
     unseen: Tensor = None  # type: ignore[assignment]
 
+    def map(self, change: Change) -> "Tracklets":
+        """Change every field in the same way; what was left out stays so."""
+        return Tracklets(*(None if field is None else change(field) for field in self))
+
+    @staticmethod
+    def stack(frames: "Sequence[Tracklets]") -> "Tracklets":
+        """Put T frames together: every shape gets ``T`` behind ``B``."""
+        return Tracklets(*(torch.stack(fields, dim=1) for fields in zip(*frames, strict=True)))
+
+
+class Objects(dict[str, Any]):
+    """The objects of one frame without padding: a dict of tensors ``(n, ...)``, the torchvision convention."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self["scores"])
+
+    def each(self) -> Iterator[dict[str, Any]]:
+        """Go through them one by one, each a dict with the same keys and without the first dimension."""
+        for number in range(self.count):
+            fields: dict[str, Any] = {name: value[number] for name, value in self.items() if name != "extras"}
+            yield fields | {"extras": {name: value[number] for name, value in self["extras"].items()}}
+
 
 class Detections(NamedTuple):
     """The objects of a frame, padded to K places: the valid ones first, by falling score.
@@ -73,7 +121,8 @@ class Detections(NamedTuple):
         network_scores: The network's own score at the peak, shape ``(B, K)``, in [0, 1].
         carried: Network score below the threshold: the memory brought it back, ``(B, K)``, ``bool``.
         cells: Heatmap position ``(x, y)``, shape ``(B, K, 2)``, ``int64``, in cells.
-        extras: The extra maps read at the peaks, ``{name: (B, K, D)}``.
+        extras: The extra maps read at the peaks, ``{name: (B, K, D)}``; 0 on carried detections, where the network
+            saw nothing.
     """
 
     boxes: Tensor
@@ -87,22 +136,50 @@ class Detections(NamedTuple):
     cells: Tensor
     extras: dict[str, Tensor]
 
+    def map(self, change: Change) -> "Detections":
+        """Change every field and every extra in the same way, such as ``lambda field: field.cpu()``."""
+        fields = {name: change(getattr(self, name)) for name in Detections._fields if name != "extras"}
+        return Detections(**fields, extras={name: change(field) for name, field in self.extras.items()})
+
+    def stream(self, number: int) -> "Detections":
+        """Take one stream of a batch, as a batch of one."""
+        return self.map(lambda field: field[number : number + 1])
+
+    def frame(self, number: int) -> "Detections":
+        """Take one frame of detections with time, ``(B, T, K, ...)``: ``(B, K, ...)``."""
+        return self.map(lambda field: field[:, number])
+
+    @staticmethod
+    def stack(frames: "Sequence[Detections]") -> "Detections":
+        """Put T frames together: every shape gets ``T`` behind ``B``.
+
+        Args:
+            frames: Detections ``(B, K, ...)``, at least one frame, all with the same extras.
+
+        Returns:
+            Detections ``(B, T, K, ...)``.
+        """
+        fields = {name: _stack_field(frames, name) for name in Detections._fields if name != "extras"}
+        extras = {name: torch.stack([one.extras[name] for one in frames], dim=1) for name in frames[0].extras}
+        return Detections(**fields, extras=extras)
+
     def unpad(self) -> list[Any]:
         """Drop the padding and return one dict per frame, the torchvision convention.
 
         Returns:
-            A list over streams of ``dict(boxes=(n, 4), scores=(n,), labels=(n,), ...)`` with every
+            A list over streams of `Objects`: ``dict(boxes=(n, 4), scores=(n,), labels=(n,), ...)`` with every
             field but ``valid``; detections with time give a list over streams of lists over frames.
             It waits for the device: the only place in the core that does.
         """
         if self.valid.dim() > 2:
-            return [self._stream(index).unpad() for index in range(self.valid.shape[0])]
-        return [self._stream(index)._valid_only() for index in range(self.valid.shape[0])]
+            return [self.map(lambda field, at=number: field[at]).unpad() for number in range(len(self.valid))]  # type: ignore[misc]
+        return [self._valid_only(number) for number in range(len(self.valid))]
 
-    def _stream(self, index: int) -> "Detections":
-        fields = {name: value[index] for name, value in self._asdict().items() if name != "extras"}
-        return Detections(**fields, extras={name: value[index] for name, value in self.extras.items()})
+    def _valid_only(self, stream: int) -> Objects:
+        valid = self.valid[stream]
+        found = self.map(lambda field: field[stream][valid])
+        return Objects({name: value for name, value in found._asdict().items() if name != "valid"})
 
-    def _valid_only(self) -> dict[str, Any]:
-        fields = {name: value[self.valid] for name, value in self._asdict().items() if name not in ("valid", "extras")}
-        return fields | {"extras": {name: value[self.valid] for name, value in self.extras.items()}}
+
+def _stack_field(frames: Sequence[tuple[Any, ...]], name: str) -> Tensor:
+    return torch.stack([getattr(one, name) for one in frames], dim=1)

@@ -1,11 +1,108 @@
-"""The state between two frames: made empty, checked against the next frame, forgotten per stream."""
+"""The state between two frames, and the memory of a module that holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from heatprop.checks import check_state
 from heatprop.structures import Tracklets
+
+
+class TrackletMemory(nn.Module):
+    """Remember the tracklets of the last frame, at most K per stream.
+
+    The state moves with ``.to()``, is copied and pickled with the module, and never enters ``state_dict()``. It is
+    detached, and replaced, never written in place.
+
+    Attributes:
+        top_k: K, places per stream; the class below says how many.
+    """
+
+    top_k: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shape: tuple[int, ...] | None = None  # of the last heatmap
+        for name in Tracklets._fields:
+            self.register_buffer(f"_{name}", None, persistent=False)
+
+    def initial_state(
+        self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+    ) -> Tracklets:
+        """Make the state before the first frame: no tracklet is valid.
+
+        Args:
+            batch: B, number of streams.
+            device: Where it lives.
+            dtype: Of the heatmap; the state is ``float32`` at least.
+
+        Returns:
+            Tracklets, shape ``(B, K)``.
+        """
+        wide = torch.promote_types(dtype, torch.float32)
+        return empty_tracklets(batch, self.top_k, device=device, dtype=wide)
+
+    @property
+    def state(self) -> Tracklets | None:
+        """The tracklets of the last frame, ``None`` before the first.
+
+        Set one that came from maps of the same shape to go on from there: it is checked, which waits for the device,
+        and copied.
+        """
+        if self._valid is None:
+            return None
+        return Tracklets(*(getattr(self, f"_{name}") for name in Tracklets._fields))
+
+    @state.setter
+    def state(self, state: Tracklets | None) -> None:
+        if state is not None:
+            check_state(state)
+            state = complete(state).map(lambda field: field.clone())
+        self._shape = None
+        self._remember(state)
+
+    def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
+        """Forget the past of some streams: a new video or scene starts there.
+
+        Args:
+            streams: An index, a list of them, or a mask of shape ``(B,)``, ``bool``; ``None`` forgets all, and
+                the next frame may have another shape.
+
+        Raises:
+            ValueError: If there is no such stream.
+        """
+        state = self.state
+        if streams is None:
+            self.state = None
+        elif state is not None:
+            self._remember(forget(state, stream_mask(streams, len(state.next_id), state.valid.device)))
+
+    @contextmanager
+    def whole_or_nothing(self) -> Iterator[None]:
+        """Take several steps of which all are remembered, or, after an error, none."""
+        state, shape, done = self.state, self._shape, False
+        try:
+            yield
+            done = True
+        finally:
+            if not done:
+                self._remember(state)
+                self._shape = shape
+
+    def _follow(self, before: Tracklets | None, state: Tracklets) -> None:
+        """Remember what follows a state, if that is still what is remembered."""
+        if self._valid is not (None if before is None else before.valid):
+            raise RuntimeError(
+                "the memory changed during this call: another thread used the same propagator; give each thread its own"
+            )
+        self._remember(state)
+
+    def _remember(self, state: Tracklets | None) -> None:
+        """Replace the state, detached."""
+        for name in Tracklets._fields:
+            setattr(self, f"_{name}", None if state is None else getattr(state, name).detach())
 
 
 def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None, dtype: torch.dtype) -> Tracklets:
@@ -40,13 +137,14 @@ def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None
     )
 
 
-def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int) -> Tracklets:
+def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: Tensor | None = None) -> Tracklets:
     """Check that tracklets go with the next heatmap and bring them to its precision.
 
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
         heatmap: The next scores, shape ``(B, C, H, W)``.
         count: K, places per stream that are expected.
+        reset: Streams whose tracklets are forgotten, shape ``(B,)``, ``bool``.
 
     Returns:
         The tracklets, what was left out filled in, floating fields in the heatmap's dtype, ``float32`` at least.
@@ -73,7 +171,15 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int) -> Tracklet
     dtype = torch.promote_types(heatmap.dtype, torch.float32)
     tracklets = complete(tracklets)
     floating = {name: getattr(tracklets, name).to(dtype) for name in ("score", "size", "position", "velocity")}
-    return tracklets._replace(**floating)
+    tracklets = tracklets._replace(**floating)
+    return tracklets if reset is None else forget(tracklets, reset)
+
+
+def confine(tracklets: Tracklets, shape: tuple[int, ...]) -> Tracklets:
+    """Bring cells and labels into the map ``(C, H, W)``: what came from a larger one must not be read outside."""
+    C, H, W = shape
+    label, x, y = tracklets.label.clamp(0, C - 1), tracklets.x.clamp(0, W - 1), tracklets.y.clamp(0, H - 1)
+    return tracklets._replace(label=label, x=x, y=y)
 
 
 def complete(tracklets: Tracklets) -> Tracklets:

@@ -1,6 +1,6 @@
 """Training at 128 px with ResNet-18: images per second of a step, of loading, and their ratio.
 
-PYTHONPATH=src:tests python tests/benchmarks/bench_training.py   # about a minute; OMP_NUM_THREADS sets the threads
+PYTHONPATH=src python tests/benchmarks/bench_training.py   # about a minute; OMP_NUM_THREADS sets the threads
 """
 
 import tempfile

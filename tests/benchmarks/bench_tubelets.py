@@ -1,14 +1,14 @@
 """Seq-NMS: time per frame at 30 classes, and against plain loops on many boxes of one class.
 
-PYTHONPATH=src:tests python tests/benchmarks/bench_tubelets.py               # about 6 minutes of plain loops
-PYTHONPATH=src:tests python tests/benchmarks/bench_tubelets.py --frames 60   # a shorter video for them: 15 s
+PYTHONPATH=src:tests/helpers python tests/benchmarks/bench_tubelets.py               # about 6 minutes of plain loops
+PYTHONPATH=src:tests/helpers python tests/benchmarks/bench_tubelets.py --frames 60   # a shorter video for them: 15 s
 """
 
 import argparse
 import time
 
 import numpy as np
-import tubelet_oracle
+import seq_nms_oracle
 
 from heatprop.offline.seq_nms import seq_nms
 
@@ -50,7 +50,7 @@ def time_one_class(frames):
     for kind, options in VIDEOS.items():
         video = make_video(np.zeros(100, np.int64), frames=frames, **options)
         seconds = fastest(seq_nms, *video)
-        plain = fastest(tubelet_oracle.seq_nms, *([one.tolist() for one in column] for column in video), repeats=1)
+        plain = fastest(seq_nms_oracle.seq_nms, *([one.tolist() for one in column] for column in video), repeats=1)
         ratio = f"1/{plain / seconds:.0f} (at most 1/20)"
         print(f"1 class, {frames} x 100 boxes, {kind}: {seconds:.3f} s, plain loops {plain:.1f} s, {ratio}", flush=True)
 

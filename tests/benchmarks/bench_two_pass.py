@@ -42,7 +42,7 @@ def measure(maps, found):
 
 def methods(setting, stride):
     """Name -> function from maps to detections."""
-    options = {name: value for name, value in setting._asdict().items() if name != "memory"}
+    options = setting.as_keywords()
     propagator = HeatmapPropagator(stride=stride, **options)
     per_frame = Setting(radius=0, memory=False, nms_threshold=setting.nms_threshold)
     return {

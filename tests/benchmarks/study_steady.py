@@ -11,6 +11,7 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,30 +31,30 @@ CROWD = 2.0
 START = Setting(radius=1, alpha=0.9, beta=5.0, claim_once=True, nms_threshold=0.6)
 NAMED = {
     "the paper, NMS 0.3": HP,
-    "the paper, NMS 0.6": HP._replace(nms_threshold=0.6),
+    "the paper, NMS 0.6": replace(HP, nms_threshold=0.6),
     "radius 1, alpha 0.9, beta 5": START,
     "steady": STEADY,
 }
 WITHOUT = {
     "steady": STEADY,
-    "average arithmetic, alpha 0.94": STEADY._replace(average="arithmetic", alpha=0.94),
-    "claim_once off": STEADY._replace(claim_once=False),
-    "velocity off": STEADY._replace(velocity=False),
-    "border off": STEADY._replace(border=0.0),
-    "radius 1 for all": STEADY._replace(radius_per_size=0.0),
-    "radius 2 for all": STEADY._replace(radius=2, radius_per_size=0.0),
-    "peak_kernel 5": STEADY._replace(peak_kernel=5),
-    "nms_threshold 0.5": STEADY._replace(nms_threshold=0.5),
-    "evidence on": STEADY._replace(evidence=True),
-    "max_unseen 5": STEADY._replace(max_unseen=5),
-    "max_unseen off": STEADY._replace(max_unseen=None),
-    "max_length 5": STEADY._replace(max_length=5),
-    "beta 5": STEADY._replace(beta=5.0),
-    "beta 20": STEADY._replace(beta=20.0),
-    "alpha 0.94": STEADY._replace(alpha=0.94),
-    "alpha 0.98": STEADY._replace(alpha=0.98),
-    "radius_per_size 0.08": STEADY._replace(radius_per_size=0.08),
-    "radius_per_size 0.12, max_radius 3": STEADY._replace(radius_per_size=0.12, max_radius=3),
+    "average arithmetic, alpha 0.94": replace(STEADY, average="arithmetic", alpha=0.94),
+    "claim_once off": replace(STEADY, claim_once=False),
+    "velocity off": replace(STEADY, velocity=False),
+    "border off": replace(STEADY, border=0.0),
+    "radius 1 for all": replace(STEADY, radius_per_size=0.0),
+    "radius 2 for all": replace(STEADY, radius=2, radius_per_size=0.0),
+    "peak_kernel 5": replace(STEADY, peak_kernel=5),
+    "nms_threshold 0.5": replace(STEADY, nms_threshold=0.5),
+    "evidence on": replace(STEADY, evidence=True),
+    "max_unseen 5": replace(STEADY, max_unseen=5),
+    "max_unseen off": replace(STEADY, max_unseen=None),
+    "max_length 5": replace(STEADY, max_length=5),
+    "beta 5": replace(STEADY, beta=5.0),
+    "beta 20": replace(STEADY, beta=20.0),
+    "alpha 0.94": replace(STEADY, alpha=0.94),
+    "alpha 0.98": replace(STEADY, alpha=0.98),
+    "radius_per_size 0.08": replace(STEADY, radius_per_size=0.08),
+    "radius_per_size 0.12, max_radius 3": replace(STEADY, radius_per_size=0.12, max_radius=3),
 }
 
 
@@ -124,7 +125,7 @@ def per_clip(clips: list[Clip], settings: Mapping[str, Setting]) -> str:
         if clip.view:
             continue
         for name, setting in settings.items():
-            base = measure(clip, PER_FRAME._replace(nms_threshold=setting.nms_threshold))
+            base = measure(clip, replace(PER_FRAME, nms_threshold=setting.nms_threshold))
             got = measure(clip, setting)
             rows.append(
                 [
@@ -172,7 +173,7 @@ class Bench:
 
     def summarize(self, setting: Setting, numbers: list[int]) -> Summary:
         """Put clips together."""
-        base = PER_FRAME._replace(nms_threshold=setting.nms_threshold)
+        base = replace(PER_FRAME, nms_threshold=setting.nms_threshold)
         before = np.array([self.of(number, base) for number in numbers])
         after = np.array([self.of(number, setting) for number in numbers])
         gain = (after - before)[:, 0]
@@ -220,8 +221,8 @@ def sweep() -> dict[str, Setting]:
     settings = {}
     for average, alpha, beta, share, velocity, border in choices:
         name = f"{average} {alpha:g} {beta:g}, size {share:g}, velocity {velocity}, border {border:g}"
-        settings[name] = STEADY._replace(
-            average=average, alpha=alpha, beta=beta, radius_per_size=share, velocity=velocity, border=border
+        settings[name] = replace(
+            STEADY, average=average, alpha=alpha, beta=beta, radius_per_size=share, velocity=velocity, border=border
         )
     return settings
 

@@ -1,6 +1,7 @@
 """Displacement from a propagator's own detections against plain loops, and on maps whose motion is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,7 +194,7 @@ def test_motions_beyond_the_radius_are_not_seen():
     pytest.importorskip("torch", reason="follows objects with a propagator")
     from heatprop.maps.following import FOLLOW, displacement_in_maps
 
-    moved = displacement_in_maps(moving([1, 5]), setting=FOLLOW._replace(radius=3))
+    moved = displacement_in_maps(moving([1, 5]), setting=replace(FOLLOW, radius=3))
     assert moved[~np.isnan(moved)] == pytest.approx([1.0] * 11)
     wide = displacement_in_maps(moving([1, 5]), setting=FOLLOW)
     assert sorted(wide[~np.isnan(wide)]) == pytest.approx([1.0] * 11 + [5.0] * 11)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import toy_detectors
 from films import audio_packets, cut, decoded, greys, make, noise
 from toy_detectors import BOX, CELL, CTRL_C, FAIL, POISON, film, lossless
 from typer.testing import CliRunner
@@ -463,7 +464,7 @@ def test_a_real_ctrl_c_from_outside(tmp_path):
         "import pathlib, time\nfrom toy_detectors import spots\n"
         "def detect(frames):\n    pathlib.Path('started').touch()\n    time.sleep(0.02)\n    return spots(frames)\n"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCES), str(Path(__file__).parent)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCES), str(Path(toy_detectors.__file__).parent)])}
     command = [
         sys.executable,
         "-m",
@@ -494,8 +495,8 @@ def test_a_real_ctrl_c_from_outside(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--alpha", "3"], "alpha must be between 0 and 1, got 3.0"),
-        (["--top-k", "0"], "top_k must be at least 1"),
+        (["--alpha", "3"], "'--alpha': 3.0 is not in the range 0<=x<=1"),
+        (["--top-k", "0"], "'--top-k': 0 is not in the range 1<=x<=10000"),
         (["--stride", "0"], "stride must be a finite number above 0"),
         (["--score", "2"], "--score"),
         (["--detector-size", "8"], "--detector-size"),

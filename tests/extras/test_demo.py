@@ -20,9 +20,25 @@ from heatprop.demo.bikes import Scenes
 from heatprop.demo.carphone import Trial, count_frames
 from heatprop.demo.clips import BIKES_CUTS, Clip, clip_path, enlarge, load_clip
 from heatprop.demo.degradation import KINDS, Degradation, degrade, plan_degradations
-from heatprop.demo.detection import Found, TimedDetector, found_in, read_maps, replace_maps, with_memory, without_memory
+from heatprop.demo.detection import (
+    FrameFaces,
+    TimedDetector,
+    detect_per_frame,
+    detect_with_memory,
+    found_in,
+    read_maps,
+    replace_maps,
+)
 from heatprop.demo.drawn_frames import BACKGROUND, LOST, Panel, Tag, compose, compose_rows, draw_found, face_colour
-from heatprop.demo.measures import Measures, carried_over_mask, count_gaps, ghost_mask, measure, object_scores, overlaps
+from heatprop.demo.measures import (
+    FaceMeasures,
+    carried_over_mask,
+    count_gaps,
+    ghost_mask,
+    measure_faces,
+    object_scores,
+    overlaps,
+)
 from heatprop.demo.stills import choose_moment
 from heatprop.video.drawing import CARRIED, SEEN
 
@@ -36,7 +52,7 @@ def found(*detections):
     """Boxes with (score, network score, age), by falling score."""
     rows = [(box, *(numbers if isinstance(numbers, tuple) else (numbers, numbers, 1))) for box, numbers in detections]
     boxes = np.array([row[0] for row in rows], float).reshape(-1, 4)
-    return Found(boxes, *(np.array([row[place] for row in rows], float) for place in (1, 2, 3)))
+    return FrameFaces(boxes, *(np.array([row[place] for row in rows], float) for place in (1, 2, 3)))
 
 
 def blank(count=1, height=48, width=64):
@@ -83,7 +99,7 @@ def loop_measure(frames, reference, degraded):
         for hit in hits[hits.index(True) :]:
             gaps += hit and missing
             missing = not hit
-    return Measures(
+    return FaceMeasures(
         sum(hits) / len(hits),
         sum(hits[frame] for frame in degraded) / len(degraded) if degraded else None,
         min(scores),
@@ -101,12 +117,12 @@ def test_measures_of_five_frames_by_hand():
         found((AWAY, 0.7), (FACE, 0.6), (AWAY, 0.29)),  # a ghost, and one too weak to count
         found(),
     ]
-    measured = measure(frames, np.array([FACE] * 5), degraded=[1, 3])
-    assert measured == Measures(0.4, 0.5, 0.0, 1, 0.4, pytest.approx((0.5 + 0.4 + 0.6 + 0.6) / 4))
+    measured = measure_faces(frames, np.array([FACE] * 5), degraded=[1, 3])
+    assert measured == FaceMeasures(0.4, 0.5, 0.0, 1, 0.4, pytest.approx((0.5 + 0.4 + 0.6 + 0.6) / 4))
 
 
 def test_without_degraded_frames_there_is_no_recall_on_them():
-    assert measure([found((FACE, 0.9))] * 2, np.array([FACE] * 2)).degraded_recall is None
+    assert measure_faces([found((FACE, 0.9))] * 2, np.array([FACE] * 2)).degraded_recall is None
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -122,7 +138,7 @@ def test_measures_match_the_loop_oracle(seed):
         boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
         frames.append(found(*zip(boxes, sorted(generator.uniform(0.1, 1, count))[::-1], strict=True)))
     degraded = [int(frame) for frame in generator.permutation(12)[:3]]
-    assert measure(frames, reference, degraded) == pytest.approx(loop_measure(frames, reference, degraded))
+    assert measure_faces(frames, reference, degraded) == pytest.approx(loop_measure(frames, reference, degraded))
 
 
 def test_overlaps_match_the_loop_oracle_with_boxes_of_no_area():
@@ -247,7 +263,7 @@ def test_without_memory_every_frame_is_decoded_by_itself():
     for t in range(5):
         fields = (field[t : t + 1] for field in maps[:3])
         one_by_one.append(HeatmapPropagator(peak_kernel=3)(*fields).detections.unpad()[0])
-    for ours, theirs in zip(without_memory(maps), one_by_one, strict=True):
+    for ours, theirs in zip(detect_per_frame(maps), one_by_one, strict=True):
         np.testing.assert_array_equal(ours.boxes, theirs["boxes"].double())
         np.testing.assert_array_equal(ours.scores, theirs["scores"].double())
 
@@ -255,12 +271,12 @@ def test_without_memory_every_frame_is_decoded_by_itself():
 def test_with_memory_a_reset_starts_anew():
     maps = random_maps(6)
     after = HeadMaps(*(field[4:] for field in maps[:3]))
-    whole, part = found_in(with_memory(maps, resets=[4])), found_in(with_memory(after))
+    whole, part = found_in(detect_with_memory(maps, resets=[4])), found_in(detect_with_memory(after))
     for ours, theirs in zip(whole[4:], part, strict=True):
         for field, expected in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(field, expected)
     assert max(frame.ages.max() for frame in whole) == 4
-    assert max(frame.ages.max() for frame in found_in(with_memory(maps))) == 6
+    assert max(frame.ages.max() for frame in found_in(detect_with_memory(maps))) == 6
 
 
 def raw_maps(frames):

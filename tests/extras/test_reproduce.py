@@ -38,7 +38,7 @@ from heatprop.reproducing.moments import draw_moment, find_moments
 from heatprop.reproducing.plan import make_plan, parse_shard
 from heatprop.reproducing.propagating import read_video_detections, read_video_runs, to_picture_pixels
 from heatprop.reproducing.results import gather
-from heatprop.reproducing.running import Reading, process_videos
+from heatprop.reproducing.running import ReadingOptions, process_videos
 from heatprop.reproducing.runs import run_names
 from heatprop.reproducing.tables import paper_tables, to_markdown
 from heatprop.reproducing.writing import _hits_of_figure_4, report_document
@@ -70,7 +70,7 @@ def truth_of(plan):
 
 
 def process(plan, detector, *, shard=(0, 1), **reading):
-    options = Reading(**{"batch": 2, "workers": 2, **reading})
+    options = ReadingOptions(**{"batch": 2, "workers": 2, **reading})
     return process_videos(plan, plan.videos(shard), truth_of(plan), detector.load, reading=options)
 
 
@@ -474,7 +474,8 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same(made, checkpoint, 
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
-    while not list((tmp_path / "maps").glob("*.npz")) and process.poll() is None:
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "maps").glob("*.npz")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
     assert process.wait() == -signal.SIGKILL

@@ -20,7 +20,7 @@ from heatprop.synthetic import (
     scene_truth,
     write_oracle_maps,
 )
-from heatprop.synthetic.oracle_maps import gaussian_radius
+from heatprop.synthetic.oracle_maps import blob_radius
 
 SIZE, NAMES = (128, 96), ("bird", "bus", "car")
 
@@ -174,7 +174,7 @@ def test_the_radius_is_centernets_smallest_root(size):
         (4 * m, -2 * m * (h + w), (m - 1) * w * h),
     ):
         roots.append((b + np.sqrt(b**2 - 4 * a * c)) / 2)
-    assert gaussian_radius(np.array(size)) == max(0, int(min(roots)))
+    assert blob_radius(np.array(size)) == max(0, int(min(roots)))
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,10 @@ from heatprop.tuning import clips as clips_module
 from heatprop.tuning import search as search_module
 from heatprop.tuning.choosing import advise, choose
 from heatprop.tuning.clips import Clips
-from heatprop.tuning.measuring import Measures, measure
+from heatprop.tuning.measuring import SettingMeasures, measure_setting
 from heatprop.tuning.search import search
 from heatprop.tuning.space import first_settings, from_parameters, to_parameters
-from heatprop.tuning.tables import to_document
+from heatprop.tuning.tables import tuning_document
 
 app = typer.Typer()
 app.command()(tune)
@@ -52,7 +52,7 @@ def folder(tmp_path):
 
 
 def measures(precision, gaps=0, ghosts=0):
-    return Measures(precision, gaps, gaps, ghosts, 9, 0.1)
+    return SettingMeasures(precision, gaps, gaps, ghosts, 9, 0.1)
 
 
 # --- one setting on one video -----------------------------------------------------------------------------------------
@@ -60,13 +60,13 @@ def measures(precision, gaps=0, ghosts=0):
 
 def test_the_detector_alone_has_the_gap_and_the_ghost_that_were_drawn():
     """0.9, 0.9, 0.9 right, 0.5 wrong, one of 4 missed; scores change in one pair: 0."""
-    alone = measure(video(ghost=0.5), PER_FRAME, FLAT)
-    assert alone == Measures(precision=0.75, gaps=1, missed=1, ghosts=1, boxes=4, jitter=0.0)
+    alone = measure_setting(video(ghost=0.5), PER_FRAME, FLAT)
+    assert alone == SettingMeasures(precision=0.75, gaps=1, missed=1, ghosts=1, boxes=4, jitter=0.0)
 
 
 def test_hp_closes_the_gap_and_keeps_the_ghost_one_frame_longer():
     """Frame 1 comes back at 0.98 * 0.9 / 1.5 = 0.588; the ghost of 0.5 stays at 0.98 * 0.5 / 1.5 = 0.327."""
-    found = measure(video(ghost=0.5), HP, FLAT)
+    found = measure_setting(video(ghost=0.5), HP, FLAT)
     assert (found.precision, found.gaps, found.ghosts, found.boxes) == (1, 0, 2, 6)
 
 
@@ -74,7 +74,7 @@ def test_a_video_without_ground_truth_is_refused():
     maps = video()
     nothing = maps._replace(truth=maps.truth.select(slice(0, 0)))
     with pytest.raises(ValueError, match="a must have ground truth"):
-        measure(nothing, HP, FLAT)
+        measure_setting(nothing, HP, FLAT)
 
 
 # --- choice -----------------------------------------------------------------------------------------------------------
@@ -143,9 +143,9 @@ def counted(monkeypatch, *, stop_after=math.inf):
         if len(calls) >= stop_after:
             raise KeyboardInterrupt
         calls.append((maps.name, setting))
-        return measure(maps, setting, rule)
+        return measure_setting(maps, setting, rule)
 
-    monkeypatch.setattr(search_module, "measure", measure_and_count)
+    monkeypatch.setattr(search_module, "measure_setting", measure_and_count)
     return calls
 
 
@@ -154,8 +154,8 @@ def test_search_tries_the_papers_settings_first_and_measures_every_video(folder,
     assert list(outcome.results)[:19] == first_settings()
     assert len(outcome.results) == 21
     assert all(list(videos) == ["a", "b", "c"] for videos in outcome.results.values())
-    assert outcome.results[HP]["b"] == measure(next(m for m in Clips(folder) if m.name == "b"), HP, FLAT)
-    assert outcome.baseline["b"] == Measures(0.75, 1, 1, 1, 4, 0.0)
+    assert outcome.results[HP]["b"] == measure_setting(next(m for m in Clips(folder) if m.name == "b"), HP, FLAT)
+    assert outcome.baseline["b"] == SettingMeasures(0.75, 1, 1, 1, 4, 0.0)
 
 
 def test_search_started_again_goes_on_and_measures_nothing_twice(folder, tmp_path, monkeypatch):
@@ -279,6 +279,6 @@ tune(Path({str(folder)!r}), Path({str(tmp_path / "out")!r}))
 
 
 def test_undefined_figures_are_null_in_the_document():
-    advice = advise({HP: {"x": Measures(0.5, 0, 0, 0, 0, math.nan)}}, {"x": measures(0.4)})
-    document = to_document(advice, {}, {0: math.nan})
+    advice = advise({HP: {"x": SettingMeasures(0.5, 0, 0, 0, 0, math.nan)}}, {"x": measures(0.4)})
+    document = tuning_document(advice, {}, {0: math.nan})
     assert (document["tuned"]["jitter"], document["uncovered"]["0"], document["held_out"]) == (None, None, None)

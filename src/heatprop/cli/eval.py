@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from rich.console import Console
 
 from heatprop.cli import eval_options as use
+from heatprop.cli.propagator_options import PAPER
 from heatprop.cli.terminal import make_console, reporting
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.hits import track_hits
@@ -93,11 +95,11 @@ def coco(
 @eval_app.command()
 def maps(
     folder: use.Maps,
-    radius: use.Radius = 2,
-    alpha: use.Alpha = 0.98,
-    beta: use.Beta = 2.0,
-    nms_threshold: use.NmsThreshold = 0.3,
-    score_threshold: use.ScoreThreshold = 0.05,
+    radius: use.Radius = PAPER.radius,
+    alpha: use.Alpha = PAPER.alpha,
+    beta: use.Beta = PAPER.beta,
+    nms_threshold: use.NmsThreshold = PAPER.nms_threshold,
+    score_threshold: use.ScoreThreshold = PAPER.score_threshold,
     rule: use.RuleOption = use.RuleName.flat,
     json: use.Json = None,
     plots: use.Plots = None,
@@ -106,11 +108,17 @@ def maps(
     """Propagate saved maps and compare: per frame, interpolation, HP, each with and without Seq-NMS."""
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
-        setting = Setting(radius, alpha, beta, nms_threshold, score_threshold)
+        setting = Setting(
+            radius=radius,
+            alpha=alpha,
+            beta=beta,
+            nms_threshold=nms_threshold,
+            score_threshold=score_threshold,
+        )
         comparison = compare_methods(iterate_saved_maps(folder, skipped=skipped), propagation=setting)
         rows, reports = rows_of_table1(comparison, rule=rule.rule), _compare(comparison, rule.rule)
         shown = {name: reports[name] for name in ("per frame", "HP")}
-        options = {name: "inf" if value == math.inf else value for name, value in setting._asdict().items()}
+        options = {name: "inf" if value == math.inf else value for name, value in asdict(setting).items()}
         document = {**to_document(reports["HP"], {}), "table1": table1_document(rows), "setting": options}
         document |= {"per_frame": to_document(reports["per frame"], {})}
         document |= {"interpolation": to_document(reports["interpolation"], {})}

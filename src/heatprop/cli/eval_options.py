@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from heatprop.cli.propagator_options import propagator_option
 from heatprop.evaluation.matching import COCO, VID, Rule
 from heatprop.maps.table1 import FLAT
 
@@ -40,8 +41,8 @@ Quantize = Annotated[
     bool, typer.Option("--quantize", help="Round corners to whole cells before displacement is measured.")
 ]
 Maps = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of saved maps, an .npz per video.")]
-Radius = Annotated[int, typer.Option(min=0, max=64, help="P: how far an object moves in a frame, in cells.")]
-Alpha = Annotated[float, typer.Option(min=0, max=1, help="Share of the long-term average.")]
-Beta = Annotated[float, typer.Option(min=0, help="Trust in long tracklets; inf for all of it.")]
-NmsThreshold = Annotated[float, typer.Option(min=0, max=1, help="Largest IoU of two boxes of one class.")]
-ScoreThreshold = Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a detection.")]
+Radius = Annotated[int, propagator_option("radius")]
+Alpha = Annotated[float, propagator_option("alpha")]
+Beta = Annotated[float, propagator_option("beta")]
+NmsThreshold = Annotated[float, propagator_option("nms_threshold")]
+ScoreThreshold = Annotated[float, propagator_option("score_threshold")]

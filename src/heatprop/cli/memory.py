@@ -3,7 +3,7 @@
 from typing import Any
 
 from heatprop.cli.run_options import Carry
-from heatprop.presets import STEADY
+from heatprop.options import STEADY
 from heatprop.propagator import HeatmapPropagator
 
 
@@ -39,6 +39,6 @@ def make_memory(
     named = {"radius": radius, "alpha": alpha, "beta": beta, "nms_threshold": nms_threshold}
     options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if steady and radius is not None:
-        options["max_radius"] = max(radius, STEADY["max_radius"])
+        options["max_radius"] = max(radius, STEADY.max_radius)
     make = HeatmapPropagator.steady if steady else HeatmapPropagator
     return make(top_k=top_k, stride=stride, carry=carry.value, **options)

@@ -27,13 +27,13 @@ from heatprop.reproducing.plan import (
     read_stamp,
     write_stamp,
 )
-from heatprop.reproducing.results import Results, gather
+from heatprop.reproducing.results import ReproducedResults, gather
 from heatprop.reproducing.tables import paper_tables
 from heatprop.reproducing.writing import draw_figures, report_document, write_report
 
 if TYPE_CHECKING:
     from heatprop.reproducing.detecting import Network
-    from heatprop.reproducing.running import Reading
+    from heatprop.reproducing.running import ReadingOptions
 
 
 def reproduce(
@@ -75,7 +75,7 @@ def reproduce(
     with the same --out, or copy what is in theirs together; a last run without --shard makes the report.
     """
     from heatprop.reproducing.networks import describe_weights, load_network  # they need torchvision
-    from heatprop.reproducing.running import Reading
+    from heatprop.reproducing.running import ReadingOptions
 
     with reporting("reproduce", resume=f"--out {out}"):
         sweep(out, deep=True)
@@ -93,7 +93,7 @@ def reproduce(
         check_stamp(plan)
         videos = plan.videos(parse_shard(shard) if shard else (0, 1))
         truth = _read_truth(plan, videos, skipped)
-        _process(plan, videos, truth, partial(_load_and_stamp, load, plan), Reading(batch, workers, skip_bad))
+        _process(plan, videos, truth, partial(_load_and_stamp, load, plan), ReadingOptions(batch, workers, skip_bad))
         if shard is None:
             _report(plan, truth, rule.rule, clip, quantize, skipped)
         elif skipped:
@@ -125,7 +125,7 @@ def _read_truth(plan: Plan, videos: list[Video], skipped: Skipped | None) -> Gro
 
 
 def _process(
-    plan: Plan, videos: list[Video], truth: GroundTruth, load: "Callable[[], Network]", reading: "Reading"
+    plan: Plan, videos: list[Video], truth: GroundTruth, load: "Callable[[], Network]", reading: "ReadingOptions"
 ) -> None:
     from heatprop.reproducing.running import process_videos
 
@@ -164,7 +164,7 @@ def _report(plan: Plan, truth: GroundTruth, rule: Rule, clip: bool, quantize: bo
     make_console().print(heading, *tables, *(str(path) for path in paths), sep="\n\n", markup=False)
 
 
-def _heading(plan: Plan, results: Results) -> str:
+def _heading(plan: Plan, results: ReproducedResults) -> str:
     return (
         f"{len(plan.frames.videos)} videos, {results.frames} frames, {len(plan.classes)} classes, "
         f"network input {plan.size} x {plan.size}"

@@ -29,8 +29,6 @@ from heatprop.video import CameraMotion
 _SENSIBLE: dict[str, tuple[float, float, str]] = {  # lowest, highest, and why not more
     "score": (0, 1, "it is a score"),
     "mask_scale": (0.1, 100, "areas that are larger cover the whole picture"),
-    "radius": (-math.inf, 64, "what moves farther is no longer known by its place; try a smaller --detector-size"),
-    "top_k": (-math.inf, 10_000, "every object is compared with every other one"),
     "stride": (-math.inf, 1024, "one cell would be larger than the picture"),
 }
 
@@ -84,7 +82,7 @@ def run(
     The exit code is 0 if all went well, 1 if a video could not be processed to its end, 130 after Ctrl-C, and 143 or
     129 after SIGTERM or SIGHUP.
     """
-    _refuse_absurd({"score": score, "mask_scale": mask_scale, "radius": radius, "top_k": top_k, "stride": stride})
+    _refuse_absurd({"score": score, "mask_scale": mask_scale, "stride": stride})
     annotated = not blur if annotate is None else annotate
     wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps)
     if not wanted.paths(out, ""):

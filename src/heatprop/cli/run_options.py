@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from heatprop.presets import STEADY
+from heatprop.cli.propagator_options import paper_or_steady, propagator_option
+from heatprop.options import option_help
 
 _WRITTEN, _DETECTOR, _MEMORY = "What is written", "Detector", "Memory (the defaults are the paper's)"
 
@@ -140,8 +141,9 @@ Every = Annotated[
 Device = Annotated[str, _of_detector(metavar="NAME", help="Where the detector runs: cpu, cuda, cuda:1 ...")]
 
 
-def _default(name: str, paper: float) -> str:
-    return f"{paper:g}; with --steady {STEADY[name]:g}"
+def _of_propagator(name: str, metavar: str) -> Any:
+    shown = paper_or_steady(name)
+    return propagator_option(name, metavar=metavar, show_default=shown, rich_help_panel=_MEMORY)
 
 
 Steady = Annotated[
@@ -152,43 +154,12 @@ Steady = Annotated[
         "apart. What you set yourself still holds.",
     ),
 ]
-Radius = Annotated[
-    int | None,
-    _of_memory(
-        metavar="CELLS",
-        help="How far an object may move between two frames, in cells of 4 pixels: 1 for crowds, 3 for fast objects.",
-        show_default=_default("radius", 2),
-    ),
-]
-Alpha = Annotated[
-    float | None,
-    _of_memory(
-        metavar="0..1",
-        help="How much the memory counts against the new frame; lower forgets faster.",
-        show_default=_default("alpha", 0.98),
-    ),
-]
-Beta = Annotated[
-    float | None,
-    _of_memory(
-        metavar="0..inf",
-        help="How much more an object counts that has been there for long; 0 is no memory.",
-        show_default=_default("beta", 2),
-    ),
-]
-TopK = Annotated[int, _of_memory(metavar="COUNT", help="Most objects in a frame.")]
-NmsThreshold = Annotated[
-    float | None,
-    _of_memory(
-        metavar="0..1",
-        help="Two boxes that overlap by more than this share (IoU) are one object.",
-        show_default=_default("nms_threshold", 0.3),
-    ),
-]
-CarryOption = Annotated[
-    Carry,
-    _of_memory(metavar="balanced|network", help="Which score is carried on: the memory's, or the detector's own."),
-]
+Radius = Annotated[int | None, _of_propagator("radius", "CELLS")]
+Alpha = Annotated[float | None, _of_propagator("alpha", "0..1")]
+Beta = Annotated[float | None, _of_propagator("beta", "0..inf")]
+TopK = Annotated[int, propagator_option("top_k", metavar="COUNT", rich_help_panel=_MEMORY)]
+NmsThreshold = Annotated[float | None, _of_propagator("nms_threshold", "0..1")]
+CarryOption = Annotated[Carry, _of_memory(metavar="balanced|network", help=option_help("carry"))]
 SceneCutsOption = Annotated[
     bool, _of_memory("--scene-cuts/--no-scene-cuts", help="Forget everything where a new scene starts.")
 ]

@@ -1,5 +1,6 @@
 """``heatprop suggest-radius``: how far objects move in somebody's own videos, annotated or not; extra ``cli``."""
 
+from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def suggest_radius_for(
 ) -> None:
     """Follow objects in saved maps and say which radius covers their motion; no ground truth is needed."""
     skipped = Skipped() if skip_bad else None
-    setting = FOLLOW._replace(radius=radius)
+    setting = replace(FOLLOW, radius=radius)
     with reporting("suggest-radius"):
         moved = [
             Moved(

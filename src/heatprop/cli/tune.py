@@ -1,5 +1,6 @@
 """``heatprop tune``: find radius, alpha and beta for somebody's own videos; extras ``cli`` and ``tune``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 from rich.console import Console
 
 from heatprop.cli import eval_options as use
+from heatprop.cli.propagator_options import PAPER
 from heatprop.cli.terminal import make_console, progress, reporting
 from heatprop.evaluation.matching import Rule
 from heatprop.evaluation.motion import uncovered_pairs
@@ -17,7 +19,7 @@ from heatprop.reports.documents import write_json
 from heatprop.tuning.choosing import MOST_FOLDS, Advice, advise
 from heatprop.tuning.clips import Clips
 from heatprop.tuning.space import RADII
-from heatprop.tuning.tables import advice_table, fold_table, sweep_tables, to_document
+from heatprop.tuning.tables import advice_table, fold_table, sweep_tables, tuning_document
 
 if TYPE_CHECKING:
     from heatprop.tuning.search import Outcome
@@ -29,8 +31,8 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, help="Settings tried in all; the first 19 are the paper's.")] = 60,
     folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation, at most.")] = MOST_FOLDS,
     search_nms: Annotated[bool, typer.Option("--search-nms", help="Search the threshold of the NMS too.")] = False,
-    nms_threshold: use.NmsThreshold = 0.3,
-    score_threshold: use.ScoreThreshold = 0.05,
+    nms_threshold: use.NmsThreshold = PAPER.nms_threshold,
+    score_threshold: use.ScoreThreshold = PAPER.score_threshold,
     rule: use.RuleOption = use.RuleName.flat,
     seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
     skip_bad: use.SkipBad = False,
@@ -39,7 +41,7 @@ def tune(
 
     Started again with the same --out, an interrupted search goes on where it was.
     """
-    base = HP._replace(nms_threshold=nms_threshold, score_threshold=score_threshold)
+    base = replace(HP, nms_threshold=nms_threshold, score_threshold=score_threshold)
     sweep(out)
     skipped = Skipped() if skip_bad else None
     with reporting("tune", resume=f"--out {out}"):
@@ -47,7 +49,7 @@ def tune(
         outcome = _search(clips, out, trials, rule.rule, base, search_nms, seed)
         advice = advise(outcome.results, outcome.baseline, folds=folds)
         uncovered = uncovered_pairs(clips.displacement, RADII)
-        write_json(out / "tune.json", to_document(advice, outcome.results, uncovered))
+        write_json(out / "tune.json", tuning_document(advice, outcome.results, uncovered))
     console = make_console()
     console.print(*sweep_tables(outcome.results, uncovered, base), advice_table(advice, outcome.results, base))
     _print_validation(console, advice)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from heatprop.demo.carphone import Detector
+from heatprop.demo.carphone import FaceDetector
 from heatprop.demo.clips import BIKES, BIKES_CUTS, Clip, load_clip
-from heatprop.demo.detection import Found, found_in, read_maps, with_memory, without_memory
+from heatprop.demo.detection import FrameFaces, detect_per_frame, detect_with_memory, found_in, read_maps
 from heatprop.demo.measures import GHOST_SCORE, carried_over_mask, ghost_mask
 from heatprop.video.scenes import SceneCuts
 
@@ -29,11 +29,11 @@ class Scenes(NamedTuple):
     first: int
     cuts: tuple[int, ...]
     cuts_found: tuple[int, ...]
-    alone: list[Found]
-    crossing: list[Found]
-    resetting: list[Found]
+    alone: list[FrameFaces]
+    crossing: list[FrameFaces]
+    resetting: list[FrameFaces]
 
-    def ghosts(self, found: Sequence[Found], *, score: float = GHOST_SCORE) -> list[int]:
+    def ghosts(self, found: Sequence[FrameFaces], *, score: float = GHOST_SCORE) -> list[int]:
         """Count in each frame the ghosts that come from the scene before."""
         counts = []
         for frame, (each, alone) in enumerate(zip(found, self.alone, strict=True)):
@@ -41,20 +41,20 @@ class Scenes(NamedTuple):
             counts.append(int(carried_over_mask(each, alone, since_cut, score=score).sum()))
         return counts
 
-    def ghost_frames(self, found: Sequence[Found], *, score: float = GHOST_SCORE) -> dict[int, int]:
+    def ghost_frames(self, found: Sequence[FrameFaces], *, score: float = GHOST_SCORE) -> dict[int, int]:
         """Count the frames with such ghosts after each cut, by the cut's number in the file."""
         ghosts = self.ghosts(found, score=score)
         ends = (*self.cuts[1:], len(ghosts))
         frames = {cut: ghosts[cut:end] for cut, end in zip(self.cuts, ends, strict=True)}
         return {self.first + cut: sum(count > 0 for count in counts) for cut, counts in frames.items()}
 
-    def ghosts_per_frame(self, found: Sequence[Found]) -> float:
+    def ghosts_per_frame(self, found: Sequence[FrameFaces]) -> float:
         """Count all boxes where the detector alone sees nothing, of any scene, per frame."""
         pairs = zip(found, self.alone, strict=True)
         return sum(int(ghost_mask(each, alone.boxes).sum()) for each, alone in pairs) / len(found)
 
 
-def run_bikes(detector: Detector, *, first: int, frame_count: int) -> Scenes:
+def run_bikes(detector: FaceDetector, *, first: int, frame_count: int) -> Scenes:
     """Run the clip with memory, without and with a reset at each cut that ``SceneCuts`` finds.
 
     Args:
@@ -70,5 +70,5 @@ def run_bikes(detector: Detector, *, first: int, frame_count: int) -> Scenes:
     cuts_found = tuple([frame for frame, image in enumerate(clip.images) if is_cut(image)])
     cuts = tuple(cut - first for cut in BIKES_CUTS if 0 < cut - first < len(clip.images))
     maps = read_maps(detector, clip.images)
-    crossing, resetting = (found_in(with_memory(maps, resets=resets)) for resets in ((), cuts_found))
-    return Scenes(clip, first, cuts, cuts_found, without_memory(maps), crossing, resetting)
+    crossing, resetting = (found_in(detect_with_memory(maps, resets=resets)) for resets in ((), cuts_found))
+    return Scenes(clip, first, cuts, cuts_found, detect_per_frame(maps), crossing, resetting)

@@ -10,12 +10,20 @@ from torch import Tensor
 from heatprop import HeadMaps, PropagatorOutput
 from heatprop.demo.clips import COMPRESSED, PRISTINE, Images, enlarge, load_clip
 from heatprop.demo.degradation import Degradation, degrade, plan_degradations
-from heatprop.demo.detection import Array, Found, found_in, read_maps, replace_maps, with_memory, without_memory
-from heatprop.demo.measures import FOUND_SCORE, Measures, measure, object_scores
+from heatprop.demo.detection import (
+    Array,
+    FrameFaces,
+    detect_per_frame,
+    detect_with_memory,
+    found_in,
+    read_maps,
+    replace_maps,
+)
+from heatprop.demo.measures import FOUND_SCORE, FaceMeasures, measure_faces, object_scores
 
 SCALE = 2  # how many times the clip is enlarged: at 176 x 144 the face is too small for CenterFace
 
-Detector = Callable[[Tensor], Any]
+FaceDetector = Callable[[Tensor], Any]
 
 
 class Trial(NamedTuple):
@@ -33,9 +41,9 @@ class Trial(NamedTuple):
 
     images: Images
     plan: tuple[Degradation, ...]
-    alone: list[Found]
+    alone: list[FrameFaces]
     outputs: list[PropagatorOutput]
-    memory: list[Found]
+    memory: list[FrameFaces]
     reference: Array
     memory_seconds: float
 
@@ -60,13 +68,13 @@ class Trial(NamedTuple):
         kept = (self.alone_scores < FOUND_SCORE) & (self.memory_scores >= FOUND_SCORE)
         return [int(frame) for frame in np.flatnonzero(kept)]
 
-    def measures(self) -> tuple[Measures, Measures]:
+    def measures(self) -> tuple[FaceMeasures, FaceMeasures]:
         """Compute the table's numbers without memory and with it."""
-        alone, memory = (measure(found, self.reference, self.degraded) for found in (self.alone, self.memory))
+        alone, memory = (measure_faces(found, self.reference, self.degraded) for found in (self.alone, self.memory))
         return alone, memory
 
 
-def run_carphone(detector: Detector, *, frame_count: int, do_degrade: bool, seed: int) -> dict[str, Trial]:
+def run_carphone(detector: FaceDetector, *, frame_count: int, do_degrade: bool, seed: int) -> dict[str, Trial]:
     """Run the compressed clip, and once more with single frames degraded.
 
     Args:
@@ -102,13 +110,13 @@ def count_frames(*, frame_count: int, do_degrade: bool, seed: int) -> int:
 
 def _trial(images: Images, maps: HeadMaps, reference: Array, plan: tuple[Degradation, ...]) -> Trial:
     start = time.perf_counter()
-    outputs = with_memory(maps)
+    outputs = detect_with_memory(maps)
     seconds = time.perf_counter() - start
-    return Trial(images, plan, without_memory(maps), outputs, found_in(outputs), reference, seconds)
+    return Trial(images, plan, detect_per_frame(maps), outputs, found_in(outputs), reference, seconds)
 
 
 def _reference(maps: HeadMaps) -> Array:
-    found = without_memory(maps)
+    found = detect_per_frame(maps)
     missing = [frame for frame, each in enumerate(found) if each.scores.max(initial=0.0) < FOUND_SCORE]
     if missing:
         raise RuntimeError(

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 _MAPS = ("heatmap", "offset", "size")
 
 
-class Found(NamedTuple):
+class FrameFaces(NamedTuple):
     """The detections of one frame.
 
     Attributes:
@@ -93,7 +93,7 @@ def replace_maps(maps: HeadMaps, frames: list[int], new: HeadMaps) -> HeadMaps:
     return HeadMaps(heatmap, offset, size)
 
 
-def without_memory(maps: HeadMaps) -> list[Found]:
+def detect_per_frame(maps: HeadMaps) -> list[FrameFaces]:
     """Decode each frame by itself: CenterNet's 3 x 3 peaks, the same threshold and NMS.
 
     Args:
@@ -106,7 +106,7 @@ def without_memory(maps: HeadMaps) -> list[Found]:
     return _found(alone(maps.heatmap, maps.offset, maps.size).detections)  # T streams of one frame each
 
 
-def with_memory(maps: HeadMaps, *, resets: Collection[int] = ()) -> list[PropagatorOutput]:
+def detect_with_memory(maps: HeadMaps, *, resets: Collection[int] = ()) -> list[PropagatorOutput]:
     """Propagate frame by frame with the paper's defaults.
 
     Args:
@@ -124,7 +124,7 @@ def with_memory(maps: HeadMaps, *, resets: Collection[int] = ()) -> list[Propaga
     return outputs
 
 
-def found_in(outputs: list[PropagatorOutput]) -> list[Found]:
+def found_in(outputs: list[PropagatorOutput]) -> list[FrameFaces]:
     """Read what is found in each frame from the propagator's outputs."""
     return [_found(output.detections)[0] for output in outputs]
 
@@ -134,6 +134,6 @@ def _map(maps: HeadMaps, name: str) -> Tensor:
     return cast(Tensor, getattr(maps, name))
 
 
-def _found(detections: Detections) -> list[Found]:
-    names = Found._fields
-    return [Found(*(each[name].double().numpy() for name in names)) for each in detections.unpad()]
+def _found(detections: Detections) -> list[FrameFaces]:
+    names = FrameFaces._fields
+    return [FrameFaces(*(each[name].double().numpy() for name in names)) for each in detections.unpad()]

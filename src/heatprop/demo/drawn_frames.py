@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from heatprop.demo.detection import Found
+from heatprop.demo.detection import FrameFaces
 from heatprop.video.drawing import CARRIED, SEEN, annotate
 
 Image = NDArray[np.uint8]
@@ -52,7 +52,7 @@ class Panel(NamedTuple):
     strip: Sequence[Colour | None] = ()
 
 
-def draw_found(image: Image, found: Found, *, score: float, numbers: bool = True) -> Image:
+def draw_found(image: Image, found: FrameFaces, *, score: float, numbers: bool = True) -> Image:
     """Draw the boxes of at least that score: blue, or orange where the network's own score is lower.
 
     Args:

@@ -11,7 +11,7 @@ from heatprop.demo.measures import FOUND_SCORE, GHOST_SCORE
 from heatprop.video import VideoWriter
 from heatprop.video.drawing import CARRIED, SEEN
 
-TITLES = ("per frame", "with memory")
+_TITLES = ("per frame", "with memory")
 SLOW_RATE = 10  # frames a second: a face that is lost for one frame of thirty a second is gone before one sees it
 _QUIET: Colour = (150, 150, 155)
 _FACE_KEY: tuple[tuple[Colour, str], ...] = ((SEEN, "found"), (CARRIED, "kept by memory"), (LOST, "lost"))
@@ -38,7 +38,7 @@ def _face_frames(trial: Trial) -> Iterator[Image]:
     strips = [[face_colour(a, s, score=FOUND_SCORE) for a, s in zip(scores[0], shown, strict=True)] for shown in scores]
     for frame, image in enumerate(trial.images):
         panels = []
-        for way, title in enumerate(TITLES):
+        for way, title in enumerate(_TITLES):
             score = float(scores[way][frame])
             lost = score < FOUND_SCORE
             drawn = draw_found(image, found[way][frame], score=FOUND_SCORE)

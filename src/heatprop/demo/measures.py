@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from heatprop.demo.detection import Array, Found
+from heatprop.demo.detection import Array, FrameFaces
 from heatprop.evaluation.overlap import iou
 
 FOUND_SCORE = 0.5  # from this score on an object counts as found
@@ -15,7 +15,7 @@ SAME_OVERLAP = 0.5  # IoU from which on two boxes are one object
 NO_OVERLAP = 0.1  # IoU under which they have nothing to do with each other
 
 
-class Measures(NamedTuple):
+class FaceMeasures(NamedTuple):
     """What one way of detecting one object in one clip is worth.
 
     Attributes:
@@ -35,7 +35,7 @@ class Measures(NamedTuple):
     jitter: float
 
 
-def measure(found: Sequence[Found], reference: Array, degraded: Sequence[int] = ()) -> Measures:
+def measure_faces(found: Sequence[FrameFaces], reference: Array, degraded: Sequence[int] = ()) -> FaceMeasures:
     """Compare detections with the reference.
 
     Args:
@@ -50,7 +50,7 @@ def measure(found: Sequence[Found], reference: Array, degraded: Sequence[int] = 
     hits = scores >= FOUND_SCORE
     pairs = zip(found, reference, strict=True)
     ghosts = sum(int(ghost_mask(frame, box[None]).sum()) for frame, box in pairs)
-    return Measures(
+    return FaceMeasures(
         recall=float(hits.mean()),
         degraded_recall=float(hits[list(degraded)].mean()) if len(degraded) else None,
         lowest_score=float(scores.min()),
@@ -60,7 +60,7 @@ def measure(found: Sequence[Found], reference: Array, degraded: Sequence[int] = 
     )
 
 
-def object_scores(found: Sequence[Found], reference: Array) -> Array:
+def object_scores(found: Sequence[FrameFaces], reference: Array) -> Array:
     """Read the object's score in each frame: the highest of a box with an IoU of 0.5 or more, else 0.
 
     Args:
@@ -81,7 +81,7 @@ def count_gaps(hits: NDArray[np.bool_]) -> int:
     return int((np.diff(between) == -1).sum())
 
 
-def ghost_mask(frame: Found, real: Array, *, score: float = GHOST_SCORE) -> NDArray[np.bool_]:
+def ghost_mask(frame: FrameFaces, real: Array, *, score: float = GHOST_SCORE) -> NDArray[np.bool_]:
     """Tell which detections of a frame are ghosts: of that score or more, and overlapping no real box.
 
     Args:
@@ -96,7 +96,9 @@ def ghost_mask(frame: Found, real: Array, *, score: float = GHOST_SCORE) -> NDAr
     return np.asarray((frame.scores >= score) & (best < NO_OVERLAP))
 
 
-def carried_over_mask(frame: Found, alone: Found, since_cut: int, *, score: float = GHOST_SCORE) -> NDArray[np.bool_]:
+def carried_over_mask(
+    frame: FrameFaces, alone: FrameFaces, since_cut: int, *, score: float = GHOST_SCORE
+) -> NDArray[np.bool_]:
     """Tell which detections are ghosts of the scene before: older than their scene, where nothing is.
 
     Args:

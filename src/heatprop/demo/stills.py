@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 from heatprop.demo.bikes import Scenes
 from heatprop.demo.carphone import Trial
 from heatprop.demo.clips import Images
-from heatprop.demo.detection import Array, Found
+from heatprop.demo.detection import Array, FrameFaces
 from heatprop.demo.drawn_frames import LOST, Image, Tag, compose_rows, draw_found, face_colour
 from heatprop.demo.measures import FOUND_SCORE, GHOST_SCORE, object_scores
 from heatprop.formats.whole_files import replacing
@@ -119,7 +119,7 @@ def _corner(images: Images, box: Array, size: tuple[int, int]) -> tuple[int, int
     return round(min(max(x, 0), width - size[0])), round(min(max(y, 0), height - size[1]))
 
 
-def _window(image: Image, found: Found, corner: tuple[int, int], size: tuple[int, int], score: float) -> Image:
+def _window(image: Image, found: FrameFaces, corner: tuple[int, int], size: tuple[int, int], score: float) -> Image:
     """Draw the boxes on a part of a picture."""
     x, y = corner
     part = np.ascontiguousarray(image[y : y + size[1], x : x + size[0]])

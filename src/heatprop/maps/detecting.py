@@ -6,13 +6,15 @@ Needs torch, which is loaded when something runs.
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from heatprop import presets
 from heatprop.evaluation.columns import GroundTruth, Predictions, Table
 from heatprop.maps.saved import SavedMaps
+from heatprop.options import STEADY as STEADY_OPTIONS
+from heatprop.options import PropagatorOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,50 +22,15 @@ if TYPE_CHECKING:
     from heatprop.propagator import HeatmapPropagator
 
 
-class Setting(NamedTuple):
-    """How maps become detections: the options of `HeatmapPropagator`, and whether it remembers at all.
-
-    All but ``memory`` are the options of `heatprop.HeatmapPropagator`, with its defaults.
+@dataclass(frozen=True, kw_only=True)
+class Setting(PropagatorOptions):
+    """How maps become detections: the options of the propagator, and whether it remembers at all.
 
     Attributes:
-        radius: The paper's P, in cells.
-        alpha: Share of the long-term average, in [0, 1].
-        beta: Trust in long tracklets, 0 to infinity.
-        nms_threshold: Largest IoU of two detections of one class, in [0, 1].
-        score_threshold: Lowest score of a detection, in [0, 1].
-        top_k: Detections per frame.
-        carry: Score that is carried on, ``"balanced"`` or ``"network"``.
         memory: ``False``: every frame starts anew.
-        peak_kernel: Side of the peak window, in cells.
-        average: ``"arithmetic"`` or ``"geometric"``.
-        claim_once: Whether a tracklet passes to one detection only.
-        max_length: Largest length that counts, in frames.
-        evidence: Whether the length shrinks where the network saw nothing.
-        max_unseen: Frames in a row that an object is carried.
-        border: Share of its box from which an object that moves out of the map passes on no score.
-        velocity: Whether each tracklet goes on with its velocity.
-        radius_per_size: Radius as a share of the box's shorter side.
-        max_radius: Largest such radius, in cells.
     """
 
-    radius: int = 2
-    alpha: float = 0.98
-    beta: float = 2.0
-    nms_threshold: float = 0.3
-    score_threshold: float = 0.05
-    top_k: int = 100
-    carry: Literal["balanced", "network"] = "balanced"
     memory: bool = True
-    peak_kernel: int | None = None
-    average: Literal["arithmetic", "geometric"] = "arithmetic"
-    claim_once: bool = False
-    max_length: int | None = None
-    evidence: bool = False
-    max_unseen: int | None = None
-    border: float = 0.0
-    velocity: bool = False
-    radius_per_size: float = 0.0
-    max_radius: int = 4
 
 
 class TimedDetections(NamedTuple):
@@ -84,7 +51,7 @@ HP = Setting()
 PER_FRAME = Setting(radius=0, memory=False)
 """The detector alone: 3 x 3 peaks, the same NMS."""
 
-STEADY = Setting(**presets.STEADY)
+STEADY = Setting(**STEADY_OPTIONS.as_keywords())
 """The preset `heatprop.HeatmapPropagator.steady`."""
 
 INTERPOLATION = Setting(radius=0, alpha=0.5, beta=math.inf, carry="network")
@@ -244,5 +211,4 @@ def _frame_of(maps: SavedMaps, number: int) -> "list[Tensor]":
 def _propagator(setting: Setting, stride: float) -> "HeatmapPropagator":
     from heatprop.propagator import HeatmapPropagator
 
-    options = {name: value for name, value in setting._asdict().items() if name != "memory"}
-    return HeatmapPropagator(stride=stride, **options)
+    return HeatmapPropagator.from_options(replace(setting, stride=stride))

@@ -5,6 +5,7 @@ Needs torch, which is loaded when something runs.
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -161,13 +162,13 @@ def methods_like(propagation: Setting = HP) -> dict[str, Setting]:
         Name -> setting.
 
     Examples:
-        >>> methods_like(Setting(nms_threshold=0.5))["interpolation"]._asdict()["nms_threshold"]
+        >>> methods_like(Setting(nms_threshold=0.5))["interpolation"].nms_threshold
         0.5
     """
     nms, score, top_k = propagation.nms_threshold, propagation.score_threshold, propagation.top_k
     simple = {"per frame": PER_FRAME, "interpolation": INTERPOLATION}
     same = {
-        name: setting._replace(nms_threshold=nms, score_threshold=score, top_k=top_k)
+        name: replace(setting, nms_threshold=nms, score_threshold=score, top_k=top_k)
         for name, setting in simple.items()
     }
     return {**same, "HP": propagation}

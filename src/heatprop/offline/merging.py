@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from heatprop.boxes import nms
+from heatprop.boxes import pairwise_iou
+from heatprop.suppression import nms
 
 Combine = Literal["mean", "maximum"]
 NOBODY = -1
@@ -150,11 +151,8 @@ def _kept(objects: FrameObjects, nms_threshold: float) -> NDArray[np.bool_]:
 
 def _overlaps(boxes: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
     """IoU of each two boxes, (n, m); 0 where the union is empty."""
-    one, other = boxes.astype(np.float64)[:, None], others.astype(np.float64)[None]
-    side = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
-    inter = side.clip(min=0).prod(-1)
-    union = (one[..., 2:] - one[..., :2]).prod(-1) + (other[..., 2:] - other[..., :2]).prod(-1) - inter
-    iou: NDArray[np.float64] = np.divide(inter, union, out=np.zeros_like(union), where=union > 0)
+    first, second = (torch.from_numpy(one.astype(np.float64))[None] for one in (boxes, others))
+    iou: NDArray[np.float64] = pairwise_iou(first, second)[0].nan_to_num(0).numpy()
     return iou
 
 

@@ -55,8 +55,10 @@ def seq_nms_detections(
     if not isinstance(detections, Detections):
         if not detections:
             return []
-        whole = seq_nms_detections(_stack(detections), link_iou=link_iou, nms_iou=nms_iou, rescore=rescore)
-        return [_at_time(whole, index) for index in range(len(detections))]
+        _check_shapes(detections)
+        stacked = Detections.stack(detections)
+        whole = seq_nms_detections(stacked, link_iou=link_iou, nms_iou=nms_iou, rescore=rescore)
+        return [whole.frame(index) for index in range(len(detections))]
     if detections.valid.dim() != 3:
         raise ValueError(
             f"detections must have time, valid (B, T, K), got {tuple(detections.valid.shape)}; "
@@ -90,27 +92,13 @@ def _sort_by_score(detections: Detections) -> Detections:
         index = order.view(*order.shape, *trailing).expand(field.shape)
         return field.gather(2, index).masked_fill(~valid.view(*valid.shape, *trailing), empty)
 
-    fields = {name: sort(field) for name, field in detections._asdict().items() if name not in ("track_ids", "extras")}
-    extras = {name: sort(field) for name, field in detections.extras.items()}
-    return Detections(**fields, track_ids=sort(detections.track_ids, -1), extras=extras)
+    return detections.map(sort)._replace(track_ids=sort(detections.track_ids, -1))
 
 
-def _stack(frames: Sequence[Detections]) -> Detections:
+def _check_shapes(frames: Sequence[Detections]) -> None:
     for index, frame in enumerate(frames):
         if frame.valid.dim() != 2 or frame.valid.shape != frames[0].valid.shape:
             raise ValueError(
                 "detections of frames must all have one shape (B, K), "
                 f"got {tuple(frames[0].valid.shape)} and, in frame {index}, {tuple(frame.valid.shape)}"
             )
-    fields = {
-        name: torch.stack([getattr(frame, name) for frame in frames], dim=1)
-        for name in Detections._fields
-        if name != "extras"
-    }
-    extras = {name: torch.stack([frame.extras[name] for frame in frames], dim=1) for name in frames[0].extras}
-    return Detections(**fields, extras=extras)
-
-
-def _at_time(detections: Detections, index: int) -> Detections:
-    fields = {name: field[:, index] for name, field in detections._asdict().items() if name != "extras"}
-    return Detections(**fields, extras={name: field[:, index] for name, field in detections.extras.items()})

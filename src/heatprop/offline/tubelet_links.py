@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from heatprop.evaluation.overlap import iou
+
 CHUNK = 1 << 17  # pairs that are compared at once: the temporary arrays stay in the cache
 
 
@@ -79,19 +81,15 @@ def _overlapping(
     boxes: NDArray[np.float64], low: NDArray[np.int64], high: NDArray[np.int64], *, threshold: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of a box with one of places ``low`` to ``high`` (exclusive) whose IoU reaches the threshold."""
-    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
+    sides = np.ascontiguousarray(boxes.T)  # (4, N): one side of all boxes lies together
+    left, _, right, _ = sides
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite compares as no overlap
-        area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
         for one, other in _pairs(low, high):
-            width = np.minimum(x2[one], x2[other]) - np.maximum(x1[one], x1[other])
+            width = np.minimum(right[one], right[other]) - np.maximum(left[one], left[other])
             near = np.flatnonzero(width > 0)  # most pairs end here
-            one, other, width = one[near], other[near], width[near]
-            height = np.minimum(y2[one], y2[other]) - np.maximum(y1[one], y1[other])
-            near = np.flatnonzero(height > 0)
             one, other = one[near], other[near]
-            common = width[near] * height[near]
-            linked = common / (area[one] + area[other] - common) >= threshold
+            linked = iou(sides.take(one, axis=1).T, sides.take(other, axis=1).T) >= threshold
             found.append((one[linked], other[linked]))
     firsts, seconds = zip(*found, strict=True)
     return np.concatenate(firsts), np.concatenate(seconds)

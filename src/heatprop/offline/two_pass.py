@@ -229,9 +229,4 @@ class _Stacked(Sequence[HeadMaps]):
         return len(self._maps.heatmap)
 
     def __getitem__(self, number: Any) -> Any:
-        def at(field: Tensor | None) -> Tensor | None:
-            return None if field is None else field[number : number + 1]
-
-        heatmap, offset, size, extras = self._maps
-        extras = {name: value[number : number + 1] for name, value in (extras or {}).items()}
-        return HeadMaps(heatmap[number : number + 1], at(offset), at(size), extras)
+        return self._maps.stream(number)

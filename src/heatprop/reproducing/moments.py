@@ -15,12 +15,12 @@ from heatprop.reproducing.plan import Plan, Video
 from heatprop.reproducing.propagating import read_video_detections
 from heatprop.video.drawing import annotate
 
-SHOWN = 0.2
+_SHOWN = 0.2
 """Boxes of this score and more are drawn."""
-FOUND = 0.4
+_FOUND = 0.4
 """Score that an object has before and after the moment, by the detector alone."""
 SIDE, GAP = 256, 6
-METHODS = ("per frame", "HP")
+_METHODS = ("per frame", "HP")
 
 
 class Moment(NamedTuple):
@@ -49,10 +49,10 @@ def find_moments(truth: GroundTruth, hits: Mapping[str, TrackHits], *, count: in
         Those of the largest gain, falling.
     """
     order = order_tracks(truth)
-    alone, memory = (np.nan_to_num(hits[name].score) for name in METHODS)
+    alone, memory = (np.nan_to_num(hits[name].score) for name in _METHODS)
     inner = _inner(hits["per frame"])
     before, after = np.roll(alone, 1), np.roll(alone, -1)
-    helped = inner & (before >= FOUND) & (after >= FOUND) & (alone < SHOWN) & (memory >= SHOWN)
+    helped = inner & (before >= _FOUND) & (after >= _FOUND) & (alone < _SHOWN) & (memory >= _SHOWN)
     gain = np.where(helped, memory - alone, 0)
     found = dict[int, Moment]()
     for row in np.argsort(-gain, kind="stable")[: int(helped.sum())].tolist():
@@ -75,9 +75,9 @@ def draw_moment(plan: Plan, video: Video, moment: Moment) -> NDArray[np.uint8] |
     from heatprop.centernet.data.reading import read_picture  # it needs torchvision
 
     names, rows = plan.class_names(), []
-    for method in METHODS:
+    for method in _METHODS:
         found = read_video_detections(plan.detections_file(video), video, method, size=plan.size)
-        found = found.select(found.score >= SHOWN)
+        found = found.select(found.score >= _SHOWN)
         cells = []
         for number in (moment.frame - 1, moment.frame, moment.frame + 1):
             here = found.select(found.frame == number)

@@ -17,11 +17,11 @@ from heatprop.reproducing.propagating import VideoRuns, read_video_detections, r
 from heatprop.reproducing.runs import CURVES, METHODS, RESCORED, run_names
 from heatprop.tuning.space import RADII
 
-LOWEST_SCORE = 0.0
+_LOWEST_SCORE = 0.0
 """Fig. 4 shows every score, and the moments compare them."""
 
 
-class Results(NamedTuple):
+class ReproducedResults(NamedTuple):
     """The paper's tables and figures.
 
     Attributes:
@@ -57,7 +57,7 @@ def gather(
     clip: bool = False,
     quantize: bool = False,
     on_run: Callable[[int, int], None] = lambda done, total: None,
-) -> Results:
+) -> ReproducedResults:
     """Compute every figure from the videos' files; one run is in memory at a time.
 
     Args:
@@ -88,13 +88,13 @@ def gather(
         if name in METHODS:
             reports[name] = evaluate(truth, found, moved, rule=rule, picture_size=sizes)
         if name in ("per frame", "HP"):
-            hits[name] = track_hits(truth, found, score=LOWEST_SCORE, rule=rule)
+            hits[name] = track_hits(truth, found, score=_LOWEST_SCORE, rule=rule)
         if name in CURVES:
             curves[name] = reports[name].curves if name in reports else subset_curves(truth, found, subsets, rule=rule)
     on_run(len(names), len(names))
     frames = sum(one.frames for one in files.values())
     spent = {name: 1000 * sum(one.seconds[name] for one in files.values()) / frames for name in names}
-    return Results(
+    return ReproducedResults(
         methods=[_row(method, averages, spent) for method in METHODS],
         network_milliseconds=1000 * sum(one.network_seconds for one in files.values()) / frames,
         reports=reports,

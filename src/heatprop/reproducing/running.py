@@ -9,7 +9,7 @@ from heatprop.reproducing.plan import Plan, Video
 from heatprop.reproducing.propagating import save_video_detections
 
 
-class Reading(NamedTuple):
+class ReadingOptions(NamedTuple):
     """How pictures are read.
 
     Attributes:
@@ -29,7 +29,7 @@ def process_videos(
     truth: GroundTruth,
     load: Callable[[], Network],
     *,
-    reading: Reading = Reading(),  # noqa: B008 # immutable
+    reading: ReadingOptions = ReadingOptions(),  # noqa: B008 # immutable
     on_frames: Callable[[int], None] = lambda count: None,
 ) -> int:
     """Detect and propagate the videos whose files are not there yet.

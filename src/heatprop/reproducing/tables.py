@@ -15,15 +15,15 @@ from heatprop.reports.tables import (
     speed_tables,
 )
 from heatprop.reproducing import paper
-from heatprop.reproducing.results import Results
+from heatprop.reproducing.results import ReproducedResults
 from heatprop.reproducing.runs import CURVES, name_of
 from heatprop.tuning.space import SWEEPS
-from heatprop.tuning.tables import TITLES
+from heatprop.tuning.tables import SWEEP_TITLES
 
 MOTIONS = ("slow", "median", "fast")
 
 
-def paper_tables(results: Results, class_names: Mapping[int, str]) -> list[Table]:
+def paper_tables(results: ReproducedResults, class_names: Mapping[int, str]) -> list[Table]:
     """Give all tables in the paper's order, then classes, FGFA's split and flicker.
 
     Args:
@@ -50,7 +50,7 @@ def paper_tables(results: Results, class_names: Mapping[int, str]) -> list[Table
     ]
 
 
-def curve_table(results: Results) -> Table:
+def curve_table(results: ReproducedResults) -> Table:
     """Fig. 5's legends: average precision of each run by motion, the paper's beside it.
 
     Args:
@@ -106,11 +106,11 @@ def to_markdown(table: Table) -> str:
     return f"**{table.title}**\n\n{body}"
 
 
-def _sweep_table(option: str, results: Results) -> Table:
+def _sweep_table(option: str, results: ReproducedResults) -> Table:
     values = SWEEPS[option]
     stars = ["*" if value == getattr(HP, option) else "" for value in values]
     names = [f"{value:g}{star}" for value, star in zip(values, stars, strict=True)]
-    table = _table(TITLES[option], f"{option} (default *)", *names)
+    table = _table(SWEEP_TITLES[option], f"{option} (default *)", *names)
     if option == "radius":
         table.add_row("uncovered pairs (%)", *(_number(100 * results.uncovered[value], 2) for value in values))
         table.add_row("uncovered in the paper (%)", *(f"{paper.UNCOVERED[value]:g}" for value in values))

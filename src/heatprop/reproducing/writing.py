@@ -14,11 +14,13 @@ from heatprop.formats.whole_files import replacing
 from heatprop.reports.documents import table1_document, to_document, write_json
 from heatprop.reproducing import paper
 from heatprop.reproducing.plan import Plan
-from heatprop.reproducing.results import Results
+from heatprop.reproducing.results import ReproducedResults
 from heatprop.reproducing.tables import to_markdown
 
 
-def report_document(results: Results, class_names: Mapping[int, str], stamp: Mapping[str, Any]) -> dict[str, Any]:
+def report_document(
+    results: ReproducedResults, class_names: Mapping[int, str], stamp: Mapping[str, Any]
+) -> dict[str, Any]:
     """Give everything as plain numbers for JSON.
 
     Args:
@@ -59,7 +61,7 @@ def write_report(out: Path, document: Mapping[str, Any], tables: list[Table], he
     return [out / "report.json", out / "report.md"]
 
 
-def draw_figures(plan: Plan, results: Results) -> list[Path]:
+def draw_figures(plan: Plan, results: ReproducedResults) -> list[Path]:
     """Draw the paper's Figs. 4 and 5.
 
     Args:
@@ -81,7 +83,7 @@ def draw_figures(plan: Plan, results: Results) -> list[Path]:
     return paths
 
 
-def _hits_of_figure_4(plan: Plan, results: Results) -> dict[str, TrackHits]:
+def _hits_of_figure_4(plan: Plan, results: ReproducedResults) -> dict[str, TrackHits]:
     """Scores of the objects in the paper's two videos; of all where these are not listed."""
     places = [place for place, name in enumerate(plan.frames.videos) if name in paper.CLIPS]
     if not places:

@@ -194,7 +194,7 @@ class FrameDetector:
         return cell_motion(motion, scale=picture.scale, stride=self._propagator.stride)
 
     @torch.inference_mode()
-    def describe(
+    def to_result(
         self,
         frame: Frame,
         picture: Picture,
@@ -243,7 +243,7 @@ class FrameDetector:
             reset = torch.tensor([cut], device=maps.heatmap.device)
             shift = None if shift is None else shift.to(maps.heatmap.device)
             output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset, shift=shift)
-        result = self.describe(
+        result = self.to_result(
             frame, picture, maps, output.detections, cut=cut, propagated=output, first_id=self._first_id
         )
         self._looked = picture, result

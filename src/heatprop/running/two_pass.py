@@ -81,7 +81,7 @@ class TwoPassDetector:
                     if number == len(maps):
                         raise _changed(video, len(maps))
                     picture, one = maps.frame(number)
-                    yield self._detector.describe(frame, picture, one, next(merged), cut=number in starts)
+                    yield self._detector.to_result(frame, picture, one, next(merged), cut=number in starts)
             if next(merged, None) is not None:
                 raise _changed(video, len(maps))
 

@@ -65,7 +65,7 @@ def draw_maps(peaks: Peaks, shape: tuple[int, int, int, int]) -> tuple[Maps, Map
     limits = np.array([width, height]) - 1
     for frame, label, center, size, score in zip(*peaks, strict=True):
         cell = np.floor(center).astype(np.int64).clip(0, limits)
-        radius = gaussian_radius(size)
+        radius = blob_radius(size)
         (y, x), distance = _square(cell, radius, (height, width))
         view = heatmap[frame, label, y, x]
         sigma = (2 * radius + 1) / 6
@@ -78,7 +78,7 @@ def draw_maps(peaks: Peaks, shape: tuple[int, int, int, int]) -> tuple[Maps, Map
     return heatmap.astype(np.float16), boxes[:, :2].astype(np.float16), boxes[:, 2:].astype(np.float16)
 
 
-def gaussian_radius(size: FloatArray) -> int:
+def blob_radius(size: FloatArray) -> int:
     r"""Compute the radius that CenterNet was trained with, its well-known slip included.
 
     The smallest of its three roots is always
@@ -94,7 +94,7 @@ def gaussian_radius(size: FloatArray) -> int:
         In cells, at least 0.
 
     Examples:
-        >>> gaussian_radius(np.array([10.0, 10.0]))
+        >>> blob_radius(np.array([10.0, 10.0]))
         2
     """
     width, height = np.ceil(size)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from heatprop.maps.detecting import Setting
-from heatprop.tuning.measuring import Measures, summarize
+from heatprop.tuning.measuring import SettingMeasures, summarize
 
-Results = Mapping[Setting, Mapping[str, Measures]]
+SettingResults = Mapping[Setting, Mapping[str, SettingMeasures]]
 """Setting -> video -> what it does there; all settings on the same videos."""
 MOST_FOLDS = 10
 """More videos than this share folds."""
@@ -24,8 +24,8 @@ class Fold(NamedTuple):
 
     videos: tuple[str, ...]
     chosen: Setting
-    held_out: Measures
-    baseline: Measures
+    held_out: SettingMeasures
+    baseline: SettingMeasures
 
 
 class Advice(NamedTuple):
@@ -40,13 +40,13 @@ class Advice(NamedTuple):
     """
 
     setting: Setting
-    tuned: Measures
-    baseline: Measures
+    tuned: SettingMeasures
+    baseline: SettingMeasures
     folds: list[Fold]
-    held_out: Measures | None
+    held_out: SettingMeasures | None
 
 
-def advise(results: Results, baseline: Mapping[str, Measures], *, folds: int = MOST_FOLDS) -> Advice:
+def advise(results: SettingResults, baseline: Mapping[str, SettingMeasures], *, folds: int = MOST_FOLDS) -> Advice:
     """Choose the best setting and cross-validate the choice over videos.
 
     Args:
@@ -64,7 +64,7 @@ def advise(results: Results, baseline: Mapping[str, Measures], *, folds: int = M
         What is best on one video is worst on the other, so that the choice is worth nothing on new ones:
 
         >>> a, b = Setting(radius=1), Setting(radius=2)
-        >>> good, bad = Measures(0.9, 0, 0, 0, 9, 0.1), Measures(0.4, 0, 0, 0, 9, 0.1)
+        >>> good, bad = SettingMeasures(0.9, 0, 0, 0, 9, 0.1), SettingMeasures(0.4, 0, 0, 0, 9, 0.1)
         >>> advice = advise({a: {"x": good, "y": bad}, b: {"x": bad, "y": good}}, {"x": bad, "y": bad})
         >>> [fold.chosen.radius for fold in advice.folds], advice.held_out.precision
         ([2, 1], 0.4)
@@ -85,7 +85,7 @@ def advise(results: Results, baseline: Mapping[str, Measures], *, folds: int = M
     )
 
 
-def choose(results: Results, videos: Sequence[str]) -> Setting:
+def choose(results: SettingResults, videos: Sequence[str]) -> Setting:
     """Take the setting of the highest mean precision on some videos; of equals: fewer gaps, then fewer ghosts.
 
     Args:
@@ -103,7 +103,9 @@ def choose(results: Results, videos: Sequence[str]) -> Setting:
     return max(results, key=worth)
 
 
-def _fold(results: Results, baseline: Mapping[str, Measures], part: tuple[str, ...], others: list[str]) -> Fold:
+def _fold(
+    results: SettingResults, baseline: Mapping[str, SettingMeasures], part: tuple[str, ...], others: list[str]
+) -> Fold:
     chosen = choose(results, others)
     held_out = summarize([results[chosen][video] for video in part])
     return Fold(part, chosen, held_out, summarize([baseline[video] for video in part]))

@@ -17,7 +17,7 @@ CONFIDENT = 0.3
 """Score from which a detection counts in gaps and ghosts."""
 
 
-class Measures(NamedTuple):
+class SettingMeasures(NamedTuple):
     """Precision and flicker on one video, or on several together.
 
     Attributes:
@@ -37,7 +37,7 @@ class Measures(NamedTuple):
     jitter: float
 
 
-def measure(maps: SavedMaps, setting: Setting, rule: Rule) -> Measures:
+def measure_setting(maps: SavedMaps, setting: Setting, rule: Rule) -> SettingMeasures:
     """Propagate a video's maps and measure what comes out.
 
     Args:
@@ -59,10 +59,10 @@ def measure(maps: SavedMaps, setting: Setting, rule: Rule) -> Measures:
     runs = gaps(hits)
     ghosts = ghost_rate(truth, found, score=CONFIDENT, picture_size=maps.input_wh)
     precision = average_precision(truth, found, rule=rule).mean
-    return Measures(precision, runs.number, runs.missed, ghosts.ghosts, ghosts.boxes, score_jitter(hits))
+    return SettingMeasures(precision, runs.number, runs.missed, ghosts.ghosts, ghosts.boxes, score_jitter(hits))
 
 
-def summarize(measures: Sequence[Measures]) -> Measures:
+def summarize(measures: Sequence[SettingMeasures]) -> SettingMeasures:
     """Put the measures of several videos together.
 
     Args:
@@ -72,12 +72,12 @@ def summarize(measures: Sequence[Measures]) -> Measures:
         Means of precision and jitter, sums of the counts.
 
     Examples:
-        >>> summarize([Measures(0.5, 1, 3, 0, 9, 0.25), Measures(1.0, 0, 0, 2, 5, float("nan"))])
-        Measures(precision=0.75, gaps=1, missed=3, ghosts=2, boxes=14, jitter=0.25)
+        >>> summarize([SettingMeasures(0.5, 1, 3, 0, 9, 0.25), SettingMeasures(1.0, 0, 0, 2, 5, float("nan"))])
+        SettingMeasures(precision=0.75, gaps=1, missed=3, ghosts=2, boxes=14, jitter=0.25)
     """
     columns = np.array(measures, np.float64)
     known = columns[~np.isnan(columns[:, 5]), 5]
-    return Measures(
+    return SettingMeasures(
         precision=float(columns[:, 0].mean()),
         gaps=sum(one.gaps for one in measures),
         missed=sum(one.missed for one in measures),

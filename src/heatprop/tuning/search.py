@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from heatprop.evaluation.matching import Rule
 from heatprop.maps.detecting import HP, PER_FRAME, Setting
 from heatprop.tuning.clips import Clips
-from heatprop.tuning.measuring import Measures, measure, summarize
+from heatprop.tuning.measuring import SettingMeasures, measure_setting, summarize
 from heatprop.tuning.space import ALPHAS, BETAS, NMS_THRESHOLDS, RADII, first_settings, from_parameters, to_parameters
 
 try:
@@ -32,8 +33,8 @@ class Outcome(NamedTuple):
         baseline: Video -> what the detector alone does there.
     """
 
-    results: dict[Setting, dict[str, Measures]]
-    baseline: dict[str, Measures]
+    results: dict[Setting, dict[str, SettingMeasures]]
+    baseline: dict[str, SettingMeasures]
 
 
 def search(
@@ -77,7 +78,7 @@ def search(
         trial = study.ask()
         setting = from_parameters(_suggest(trial, search_nms), base)
         if setting not in outcome.results:
-            outcome.results[setting] = {maps.name: measure(maps, setting, rule) for maps in clips}
+            outcome.results[setting] = {maps.name: measure_setting(maps, setting, rule) for maps in clips}
         measures = outcome.results[setting]
         trial.set_user_attr("measures", _pack(measures))
         study.tell(trial, summarize(list(measures.values())).precision)
@@ -111,7 +112,7 @@ def _mend(journal: Path) -> None:
 
 
 def _identity(clips: Clips, rule: Rule, base: Setting, search_nms: bool) -> dict[str, Any]:
-    options = {name: "inf" if value == math.inf else value for name, value in base._asdict().items()}
+    options = {name: "inf" if value == math.inf else value for name, value in asdict(base).items()}
     return {"videos": clips.fingerprint, "rule": list(rule), "options": options, "search_nms": search_nms}
 
 
@@ -143,7 +144,7 @@ def _suggest(trial: optuna.Trial, search_nms: bool) -> dict[str, Any]:
     return parameters
 
 
-def _read_results(study: optuna.Study, base: Setting) -> dict[Setting, dict[str, Measures]]:
+def _read_results(study: optuna.Study, base: Setting) -> dict[Setting, dict[str, SettingMeasures]]:
     results = {}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         parameters = {**trial.params, "alpha": round(trial.params["alpha"], 2)}
@@ -151,12 +152,12 @@ def _read_results(study: optuna.Study, base: Setting) -> dict[Setting, dict[str,
     return results
 
 
-def _read_baseline(study: optuna.Study, clips: Clips, base: Setting, rule: Rule) -> dict[str, Measures]:
+def _read_baseline(study: optuna.Study, clips: Clips, base: Setting, rule: Rule) -> dict[str, SettingMeasures]:
     if "baseline" not in study.user_attrs:
-        alone = PER_FRAME._replace(
-            nms_threshold=base.nms_threshold, score_threshold=base.score_threshold, top_k=base.top_k
+        alone = replace(
+            PER_FRAME, nms_threshold=base.nms_threshold, score_threshold=base.score_threshold, top_k=base.top_k
         )
-        study.set_user_attr("baseline", _pack({maps.name: measure(maps, alone, rule) for maps in clips}))
+        study.set_user_attr("baseline", _pack({maps.name: measure_setting(maps, alone, rule) for maps in clips}))
     return _unpack(study.user_attrs["baseline"])
 
 
@@ -164,10 +165,13 @@ def _count(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
-def _pack(measures: dict[str, Measures]) -> dict[str, list[float | None]]:
+def _pack(measures: dict[str, SettingMeasures]) -> dict[str, list[float | None]]:
     """As JSON, which has no NaN."""
     return {name: [None if math.isnan(value) else value for value in one] for name, one in measures.items()}
 
 
-def _unpack(packed: dict[str, list[Any]]) -> dict[str, Measures]:
-    return {name: Measures._make(math.nan if value is None else value for value in one) for name, one in packed.items()}
+def _unpack(packed: dict[str, list[Any]]) -> dict[str, SettingMeasures]:
+    return {
+        name: SettingMeasures._make(math.nan if value is None else value for value in one)
+        for name, one in packed.items()
+    }

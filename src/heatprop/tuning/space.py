@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from heatprop.maps.detecting import HP, Setting
@@ -33,7 +34,7 @@ def sweep(name: str, base: Setting = HP) -> dict[float, Setting]:
         [0, 1, 2, 3, 4, 5]
     """
     changes: list[dict[str, Any]] = [{name: value} for value in SWEEPS[name]]
-    return {change[name]: base._replace(**change) for change in changes}
+    return {change[name]: replace(base, **change) for change in changes}
 
 
 def first_settings(base: Setting = HP) -> list[Setting]:
@@ -88,4 +89,4 @@ def from_parameters(parameters: Mapping[str, Any], base: Setting = HP) -> Settin
         5.0
     """
     options = {name: value for name, value in parameters.items() if name != "log_beta"}
-    return base._replace(**options, beta=float(f"{10 ** parameters['log_beta']:.3g}"))
+    return replace(base, **options, beta=float(f"{10 ** parameters['log_beta']:.3g}"))

@@ -7,14 +7,14 @@ from typing import Any
 from rich.table import Table
 
 from heatprop.maps.detecting import HP, Setting
-from heatprop.tuning.choosing import Advice, Results
-from heatprop.tuning.measuring import Measures, summarize
+from heatprop.tuning.choosing import Advice, SettingResults
+from heatprop.tuning.measuring import SettingMeasures, summarize
 from heatprop.tuning.space import SWEEPS, sweep
 
-TITLES = {"radius": "Table 2: P", "alpha": "Table 4: alpha", "beta": "Table 5: beta"}
+SWEEP_TITLES = {"radius": "Table 2: P", "alpha": "Table 4: alpha", "beta": "Table 5: beta"}
 
 
-def sweep_tables(results: Results, uncovered: Mapping[float, float], base: Setting = HP) -> list[Table]:
+def sweep_tables(results: SettingResults, uncovered: Mapping[float, float], base: Setting = HP) -> list[Table]:
     """Tables 2, 4 and 5: one option varied, the others at the paper's defaults.
 
     Args:
@@ -28,7 +28,7 @@ def sweep_tables(results: Results, uncovered: Mapping[float, float], base: Setti
     tables = []
     for name in SWEEPS:
         settings = sweep(name, base)
-        table = Table(title=TITLES[name], title_justify="left")
+        table = Table(title=SWEEP_TITLES[name], title_justify="left")
         table.add_column(f"{name} (default *)")
         for value in settings:
             star = "*" if value == getattr(base, name) else ""
@@ -42,7 +42,7 @@ def sweep_tables(results: Results, uncovered: Mapping[float, float], base: Setti
     return tables
 
 
-def advice_table(advice: Advice, results: Results, base: Setting = HP) -> Table:
+def advice_table(advice: Advice, results: SettingResults, base: Setting = HP) -> Table:
     """What the recommended setting does, against the detector alone and the defaults.
 
     Args:
@@ -53,13 +53,13 @@ def advice_table(advice: Advice, results: Results, base: Setting = HP) -> Table:
     Returns:
         The table; "held out": settings chosen without a video, on it.
     """
-    columns: dict[str, Measures] = {"detector alone": advice.baseline}
+    columns: dict[str, SettingMeasures] = {"detector alone": advice.baseline}
     if base in results:
         columns["the paper's defaults"] = summarize(list(results[base].values()))
     columns["recommended"] = advice.tuned
     if advice.held_out is not None:
         columns["held out"] = advice.held_out
-    table = Table(title=f"Recommended: {describe(advice.setting)}", title_justify="left")
+    table = Table(title=f"Recommended: {describe_setting(advice.setting)}", title_justify="left")
     table.add_column("")
     for name in columns:
         table.add_column(name, justify="right")
@@ -77,7 +77,7 @@ def fold_table(advice: Advice) -> Table:
         before, after = fold.baseline, fold.held_out
         table.add_row(
             ", ".join(fold.videos),
-            describe(fold.chosen),
+            describe_setting(fold.chosen),
             f"{_percent(before.precision)} -> {_percent(after.precision)}",
             f"{100 * (after.precision - before.precision):+.1f}",
             f"{before.gaps} -> {after.gaps}",
@@ -86,7 +86,7 @@ def fold_table(advice: Advice) -> Table:
     return table
 
 
-def describe(setting: Setting) -> str:
+def describe_setting(setting: Setting) -> str:
     """Name the searched options of a setting.
 
     Args:
@@ -96,14 +96,14 @@ def describe(setting: Setting) -> str:
         As a call has them.
 
     Examples:
-        >>> describe(Setting(radius=1, beta=1.0))
+        >>> describe_setting(Setting(radius=1, beta=1.0))
         'radius=1, alpha=0.98, beta=1, nms_threshold=0.3'
     """
     names = ("radius", "alpha", "beta", "nms_threshold")
     return ", ".join(f"{name}={getattr(setting, name):g}" for name in names)
 
 
-def to_document(advice: Advice, results: Results, uncovered: Mapping[float, float]) -> dict[str, Any]:
+def tuning_document(advice: Advice, results: SettingResults, uncovered: Mapping[float, float]) -> dict[str, Any]:
     """Give everything as plain numbers for JSON.
 
     Args:
@@ -133,7 +133,7 @@ def to_document(advice: Advice, results: Results, uncovered: Mapping[float, floa
     }
 
 
-_ROWS: list[tuple[str, Callable[[Measures], str]]] = [
+_ROWS: list[tuple[str, Callable[[SettingMeasures], str]]] = [
     ("mAP50 (%)", lambda one: _percent(one.precision)),
     ("gaps at score 0.3", lambda one: str(one.gaps)),
     ("ghosts at score 0.3", lambda one: str(one.ghosts)),
@@ -146,7 +146,7 @@ def _options(setting: Setting) -> dict[str, float]:
     return {name: getattr(setting, name) for name in ("radius", "alpha", "beta", "nms_threshold")}
 
 
-def _numbers(one: Measures) -> dict[str, float | None]:
+def _numbers(one: SettingMeasures) -> dict[str, float | None]:
     numbers = {"mAP50" if name == "precision" else name: value for name, value in one._asdict().items()}
     return {name: None if math.isnan(value) else value for name, value in numbers.items()}
 

@@ -18,7 +18,6 @@ from heatprop.centernet.preprocessing import normalize
 from heatprop.centernet.targets import Targets, make_targets
 from heatprop.centernet.training.schedule import learning_rate_factor
 from heatprop.propagator import HeatmapPropagator
-from heatprop.structures import Detections
 
 
 class CenterNetTraining(LightningModule):
@@ -85,8 +84,7 @@ class CenterNetTraining(LightningModule):
         """
         maps = self.model(self.images(batch["image"]))
         found = _detector(self.model.stride, self.config.score_threshold)(*(map.float() for map in maps[:3]))
-        fields = {name: field.cpu() for name, field in found.detections._asdict().items() if name != "extras"}
-        return {"found": Detections(**fields, extras={}).unpad()}
+        return {"found": found.detections.map(lambda field: field.cpu()).unpad()}
 
     def images(self, images: Tensor) -> Tensor:
         """Bring images into the form that the network wants, normalised and in its memory format.

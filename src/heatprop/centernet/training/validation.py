@@ -60,7 +60,7 @@ class Validation(Callback):
         """Measure and log on every device; the first one writes and draws."""
         rows = _gather(self._rows, trainer)
         result = measure(self._clips, rows)
-        named = name_classes(self._clips, result)
+        named = _name_classes(self._clips, result)
         pl_module.log(METRIC, 100 * result.mean, prog_bar=True, sync_dist=True)  # all devices have the same
         for name, value in named.items():
             pl_module.log(f"val/AP50 {name}", 100 * value, sync_dist=True)
@@ -101,7 +101,7 @@ def measure(clips: ValidationClips, rows: FloatArray) -> AveragePrecision:
     return average_precision(clips.truth, found)
 
 
-def name_classes(clips: ValidationClips, result: AveragePrecision) -> dict[str, float]:
+def _name_classes(clips: ValidationClips, result: AveragePrecision) -> dict[str, float]:
     """Name the classes of a result as people do."""
     return {_name(clips.classes[int(label) - 1]): value for label, value in result.per_class.items()}
 

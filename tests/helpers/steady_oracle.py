@@ -151,8 +151,8 @@ class SteadyOracle:
 
     def _frame(self, stream, heatmap, offset, size, extras, shift):
         memories = self._predict(self.memories[stream], shift)
-        finite = np.isfinite(heatmap)
-        network = np.where(finite, heatmap, 0)
+        finite = np.isfinite(heatmap) & _seen(offset, size, heatmap.shape[1:])
+        network = np.clip(np.where(finite, heatmap, 0), 0, 1)
         winners = self._winners(memories)
         balanced, sizes, own_sizes = self._propagate(network, finite, size, winners, memories)
 
@@ -173,7 +173,9 @@ class SteadyOracle:
                 "carried": bool(network[cell] < self.score_threshold),
                 "score": network[cell] if place >= 0 and not heir else balanced[cell],
                 "size": own_sizes[label, :, y, x] if place >= 0 and not heir else sizes[label, :, y, x],
-                "extras": {name: value[:, y, x] for name, value in extras.items()},
+                "extras": {
+                    name: value[:, y, x] * (network[cell] >= self.score_threshold) for name, value in extras.items()
+                },
             }
             within = (0.5, 0.5) if offset is None else offset[:, y, x] if finite[cell] else (0.0, 0.0)
             position = (x + within[0], y + within[1])
@@ -288,3 +290,15 @@ class SteadyOracle:
             tuple(one["velocity"]),
             one["unseen"],
         )
+
+
+def _seen(offset, size, shape):
+    """Rule 9: where offset and size are finite and the size is not negative, (H, W)."""
+    seen = np.ones(shape, dtype=bool)
+    for y in range(shape[0]):
+        for x in range(shape[1]):
+            if offset is not None and not np.isfinite(offset[:, y, x]).all():
+                seen[y, x] = False
+            if size is not None and not (np.isfinite(size[:, y, x]).all() and (size[:, y, x] >= 0).all()):
+                seen[y, x] = False
+    return seen

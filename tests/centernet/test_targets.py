@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from centernet_oracles import oracle_radius, oracle_targets
+from devices import devices, on
 from hypothesis import given
 from hypothesis import strategies as st
-from test_device_rules import devices, on
 from torch.testing import assert_close
 
 from heatprop.centernet import gaussian_radius, make_targets

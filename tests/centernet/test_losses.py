@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from centernet_oracles import oracle_focal, oracle_l1
-from test_device_rules import devices, on
+from devices import devices, on
 from torch.testing import assert_close
 
 from heatprop import HeadMaps

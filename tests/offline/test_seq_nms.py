@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+import seq_nms_oracle
 import torch
-import tubelet_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +54,7 @@ def columns(*frames):
 def expect(boxes, scores, labels, **options):
     """What the oracle keeps: per frame the boxes, scores, labels; per box (class, choice)."""
     listed = ([one.tolist() for one in column] for column in (boxes, scores, labels))
-    kept = tubelet_oracle.seq_nms(*listed, **options)
+    kept = seq_nms_oracle.seq_nms(*listed, **options)
     places = [sorted(place for index, place in kept if index == number) for number in range(len(boxes))]
     picked = [[column[number][place] for number, place in enumerate(places)] for column in (boxes, labels)]
     values = [[kept[number, place] for place in row] for number, row in enumerate(places)]
@@ -168,7 +168,7 @@ def test_linking_nothing_is_nms_in_each_frame():
         alive, kept = list(np.argsort(-scores)), []
         while alive:
             kept.append(alive.pop(0))
-            alive = [i for i in alive if tubelet_oracle.intersection_over_union(boxes[kept[-1]], boxes[i]) < 0.3]
+            alive = [i for i in alive if seq_nms_oracle.intersection_over_union(boxes[kept[-1]], boxes[i]) < 0.3]
         np.testing.assert_array_equal(found.scores[number], scores[sorted(kept)])
 
 

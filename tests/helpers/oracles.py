@@ -227,8 +227,8 @@ class OraclePropagator:
 
     def _frame(self, stream, heatmap, offset, size, extras):
         tracklets = self.tracklets[stream]
-        finite = np.isfinite(heatmap)
-        network = np.where(finite, heatmap, 0)  # rule 9: score 0, and below offset 0, size 0
+        finite = np.isfinite(heatmap) & _seen(offset, size, heatmap.shape[1:])
+        network = np.clip(np.where(finite, heatmap, 0), 0, 1)  # rule 9: score 0, and below offset 0, size 0
         winners = find_winners(tracklets, network.shape, self.radius)
         balanced, sizes = self._propagate(network, finite, size, winners, tracklets)
 
@@ -274,7 +274,9 @@ class OraclePropagator:
             "network_score": network[cell],
             "carried": bool(network[cell] < self.score_threshold),
             "cell": (x, y),
-            "extras": {name: value[:, y, x] for name, value in extras.items()},
+            "extras": {
+                name: value[:, y, x] * (network[cell] >= self.score_threshold) for name, value in extras.items()
+            },
         }
 
     def _identify(self, stream, detections, winners, tracklets):
@@ -301,3 +303,15 @@ class OraclePropagator:
             size=tuple(sizes[label, :, y, x]),  # rule 5: the balanced size
             track_id=detection["track_id"],
         )
+
+
+def _seen(offset, size, shape):
+    """Rule 9: where offset and size are finite and the size is not negative, (H, W)."""
+    seen = np.ones(shape, dtype=bool)
+    for y in range(shape[0]):
+        for x in range(shape[1]):
+            if offset is not None and not np.isfinite(offset[:, y, x]).all():
+                seen[y, x] = False
+            if size is not None and not (np.isfinite(size[:, y, x]).all() and (size[:, y, x] >= 0).all()):
+                seen[y, x] = False
+    return seen

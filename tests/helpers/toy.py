@@ -5,7 +5,9 @@ import math
 import numpy as np
 import torch
 
-from heatprop import HeadMaps, Tracklets
+from heatprop import HeadMaps, HeatmapPropagator, Tracklets
+
+SHAPE = (2, 9, 11)  # of the frames of `run`
 
 
 def spots(shape, scores, *, dtype=torch.float64):
@@ -116,3 +118,52 @@ def tracklets(streams, *, places=None, dtype=torch.float64):
                 target[index, place] = torch.as_tensor(value, dtype=target.dtype)
             state.valid[index, place] = True
     return state
+
+
+def run(frames, *, size=(2.0, 2.0), **options):
+    """Feed heatmaps given as {(label, y, x): score}; returns the propagator and the last frame's output."""
+    propagator, output = HeatmapPropagator(**options), None
+    for frame in frames:
+        heatmap = frame if torch.is_tensor(frame) else spots(SHAPE, frame)
+        sizes = None if size is None else plane(heatmap, *size)
+        output = propagator(heatmap, plane(heatmap, 0.0, 0.0), sizes)
+    return propagator, output
+
+
+def found(output):
+    """The detections of stream 0 as {(label, y, x): score}, in the returned order."""
+    [stream] = output.detections.unpad()
+    cells = zip(stream["labels"].tolist(), stream["cells"].tolist(), stream["scores"].tolist(), strict=True)
+    return {(label, y, x): score for label, (x, y), score in cells}
+
+
+def still(frames, **options):
+    """Feed frames given as {(label, y, x): score} of one size; returns the propagator and all detections."""
+    propagator, found = HeatmapPropagator(**options), []
+    for frame in frames:
+        heatmap = spots((1, 9, 15), frame)
+        output = propagator(heatmap, plane(heatmap, 0.5, 0.5), plane(heatmap, 2.0, 2.0))
+        found.append(output.detections.unpad()[0])
+    return propagator, found
+
+
+def fed(frames=3, *, dtype=torch.float32, seed=0, **options):
+    """A propagator that has seen some frames, the next frame's maps, and the last output."""
+    maps, propagator = crowd(seed, frames=frames + 1, dtype=dtype), HeatmapPropagator(**options)
+    output = None
+    for time in range(frames):
+        output = feed(propagator, frame(maps, time))
+    return propagator, frame(maps, frames), output
+
+
+def random_maps(batch=2, shape=(3, 6, 5)):
+    """A heatmap, an offset and a size without any structure."""
+    return torch.rand(batch, *shape), torch.rand(batch, 2, *shape[1:]), torch.rand(batch, 2, *shape[1:])
+
+
+def random_boxes(seed, *, batch=1, places=100, spread=20.0, grid=None):
+    """Boxes (B, K, 4) in float64, crowded; on a grid they tie."""
+    random = np.random.default_rng(seed)
+    corner = random.uniform(0, spread, (batch, places, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(0, spread / 2, (batch, places, 2))], axis=2)
+    return torch.from_numpy(boxes if grid is None else np.round(boxes / grid) * grid)

@@ -57,12 +57,14 @@ def test_hp_brings_a_lost_object_back():
     assert scores_by_frame(found) == {0: 0.9, 1: round(0.98 * 0.9 / 1.5, 3)}
 
 
-@pytest.mark.parametrize("setting", [HP, PER_FRAME, INTERPOLATION, Setting(1, 0.8, 1.0, nms_threshold=0.5, top_k=7)])
+@pytest.mark.parametrize(
+    "setting", [HP, PER_FRAME, INTERPOLATION, Setting(radius=1, alpha=0.8, beta=1.0, nms_threshold=0.5, top_k=7)]
+)
 def test_detections_equal_a_plain_loop_over_frames(setting):
     rng = np.random.default_rng(3)
     maps = video([0] * 6)
     maps = maps._replace(heatmap=rng.random((6, 1, 16, 16)).astype(np.float16))
-    options = {name: value for name, value in setting._asdict().items() if name != "memory"}
+    options = setting.as_keywords()
     expected, propagator = [], HeatmapPropagator(**options)
     for frame in range(6):
         if not setting.memory:

@@ -1,0 +1,181 @@
+"""Non-maximum suppression per class, exact and with static shapes."""
+
+import torch
+from torch import Tensor
+
+from heatprop.boxes import pairwise_iou
+from heatprop.peaks import outranks
+
+MATRIX = 300
+"""Up to so many boxes one K x K matrix is fastest; more are gone through in blocks."""
+BLOCK = 128
+
+
+def nms(
+    boxes: Tensor, scores: Tensor, labels: Tensor, valid: Tensor | None = None, *, iou_threshold: float = 0.3
+) -> Tensor:
+    """Drop each box that overlaps a kept box of its class with a higher score by more than the threshold.
+
+    Equal scores: the earlier place wins. Boxes of no area (a union of 0) are kept. It gives what
+    ``torchvision.ops.nms`` gives class by class on ``float64`` boxes.
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
+        scores: Shape ``(B, K)``.
+        labels: Class index, shape ``(B, K)``.
+        valid: Which places take part, shape ``(B, K)``, ``bool``; all when ``None``.
+        iou_threshold: Largest overlap that is let through, in [0, 1].
+
+    Returns:
+        Which boxes are kept, shape ``(B, K)``, ``bool``.
+
+    Raises:
+        ValueError: If the shapes do not fit together.
+
+    Examples:
+        >>> import torch
+        >>> boxes = torch.tensor([[[0.0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10]]])
+        >>> nms(boxes, torch.tensor([[0.9, 0.8, 0.7]]), torch.tensor([[0, 0, 1]]))
+        tensor([[ True, False,  True]])
+    """
+    if boxes.dim() != 3 or boxes.shape[2] != 4 or not boxes.shape[:2] == scores.shape == labels.shape:
+        raise ValueError(
+            "boxes must have shape (B, K, 4), scores and labels (B, K), got "
+            f"{tuple(boxes.shape)}, {tuple(scores.shape)} and {tuple(labels.shape)}; add a batch dimension with x[None]"
+        )
+    if valid is None:
+        valid = torch.ones_like(scores, dtype=torch.bool)
+    place = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
+    order, kept = rank(boxes, scores, labels, place, valid, iou_threshold=iou_threshold)
+    return torch.zeros_like(kept).scatter_(1, order, kept)
+
+
+def rank(
+    boxes: Tensor, scores: Tensor, labels: Tensor, tie: Tensor, valid: Tensor, *, iou_threshold: float | None
+) -> tuple[Tensor, Tensor]:
+    """Suppress boxes and put those that are kept first, by falling score.
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
+        scores: Shape ``(B, K)``, at least 0.
+        labels: Class index, shape ``(B, K)``.
+        tie: What decides among equal scores, the lower first, shape ``(B, K)``, all different.
+        valid: Which places take part, shape ``(B, K)``, ``bool``.
+        iou_threshold: Largest overlap that is let through, in [0, 1]; ``None`` suppresses nothing.
+
+    Returns:
+        The order, shape ``(B, K)``, ``int64``; and which places of that order are kept, shape ``(B, K)``, ``bool``.
+    """
+    K = scores.shape[1]
+    if iou_threshold is not None and K > MATRIX:
+        return _rank_in_blocks(boxes, scores, labels, tie, valid, iou_threshold)
+    better = outranks(scores, tie)  # (B, K, K)
+    if iou_threshold is not None:
+        valid = suppress(better & overlap(boxes, labels, iou_threshold=iou_threshold), valid)
+    place = (better & valid.unsqueeze(2)).sum(1)  # how many kept ones come before
+    order = torch.where(valid, place, K).argsort(dim=1)
+    return order, valid.gather(1, order)
+
+
+def overlap(
+    boxes: Tensor, labels: Tensor, others: tuple[Tensor, Tensor] | None = None, *, iou_threshold: float
+) -> Tensor:
+    """Tell which boxes of one class overlap by more than the threshold.
+
+    Args:
+        boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
+        labels: Class index, shape ``(B, K)``.
+        others: Boxes ``(B, M, 4)`` and labels ``(B, M)`` to compare them with; the same when ``None``.
+        iou_threshold: Largest overlap that is let through, in [0, 1].
+
+    Returns:
+        Shape ``(B, K, M)``, ``bool``; a box overlaps itself unless it has no area.
+    """
+    other_boxes, other_labels = (None, labels) if others is None else others
+    same = labels.unsqueeze(2) == other_labels.unsqueeze(1)
+    return same & (pairwise_iou(boxes, other_boxes) > iou_threshold)
+
+
+def suppress(overlaps: Tensor, valid: Tensor) -> Tensor:
+    """Keep each valid box that no kept box suppresses: the one fixed point of that rule.
+
+    No single form is fast everywhere (DESIGN section 5): a loop that stops early needs to wait for the
+    device, which is free on the CPU and forbidden elsewhere; a compiled graph holds the loop itself.
+
+    Args:
+        overlaps: Entry ``[b, i, j]``: i is better than j and suppresses it if kept, shape ``(B, K, K)``, ``bool``.
+        valid: Which places take part, shape ``(B, K)``, ``bool``.
+
+    Returns:
+        Which are kept, shape ``(B, K)``, ``bool``.
+    """
+    if torch.compiler.is_compiling():
+        return suppress_while(overlaps, valid)
+    if valid.device.type == "cpu" and type(valid) is Tensor:  # a fake tensor has no values to stop early by
+        return suppress_eager(overlaps, valid)
+    return suppress_unrolled(overlaps, valid)
+
+
+def suppress_eager(overlaps: Tensor, valid: Tensor) -> Tensor:
+    """`suppress` that stops at the first round that changes nothing; waits for the device."""
+    matrix, start = _as_numbers(overlaps, valid)
+    keep, previous = start, torch.zeros_like(start)
+    while not torch.equal(keep, previous):
+        keep, previous = _round(matrix, start, keep), keep
+    return keep.squeeze(1) > 0
+
+
+def suppress_unrolled(overlaps: Tensor, valid: Tensor) -> Tensor:
+    """`suppress` in K rounds, as many as the longest possible chain needs; never waits."""
+    matrix, start = _as_numbers(overlaps, valid)
+    keep = start
+    for _ in range(start.shape[2]):
+        keep = _round(matrix, start, keep)
+    return keep.squeeze(1) > 0
+
+
+def suppress_while(overlaps: Tensor, valid: Tensor) -> Tensor:
+    """`suppress` as a loop inside the graph, for compilers and exporters; K rounds where torch has no such loop."""
+    try:
+        from torch._higher_order_ops import while_loop  # private: it may move
+    except ImportError:
+        return suppress_unrolled(overlaps, valid)
+    matrix, start = _as_numbers(overlaps, valid)
+
+    def changed(keep: Tensor, previous: Tensor) -> Tensor:
+        return (keep != previous).any()
+
+    def body(keep: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        return _round(matrix, start, keep), keep.clone()
+
+    keep: Tensor = while_loop(changed, body, (start.clone(), torch.zeros_like(start) - 1))[0]  # type: ignore[no-untyped-call]  # untyped in torch
+    return keep.squeeze(1) > 0
+
+
+def _rank_in_blocks(
+    boxes: Tensor, scores: Tensor, labels: Tensor, tie: Tensor, valid: Tensor, iou_threshold: float
+) -> tuple[Tensor, Tensor]:
+    """`rank` for many boxes: in blocks by falling score, each against the kept ones before it, which stay in cache."""
+    first = tie.argsort(dim=1)
+    falling = torch.where(valid, scores, -1).gather(1, first).argsort(dim=1, descending=True, stable=True)
+    order = first.gather(1, falling)
+    boxes, labels = boxes.gather(1, order.unsqueeze(2).expand_as(boxes)), labels.gather(1, order)
+    valid, kept = valid.gather(1, order), valid[:, :0]
+    for start in range(0, order.shape[1], BLOCK):
+        stop = start + BLOCK
+        own = boxes[:, start:stop], labels[:, start:stop]
+        alive = valid[:, start:stop]
+        beaten = overlap(boxes[:, :start], labels[:, :start], own, iou_threshold=iou_threshold) & kept.unsqueeze(2)
+        within = overlap(*own, iou_threshold=iou_threshold).triu(1)
+        kept = torch.cat([kept, suppress(within, alive & ~beaten.any(1))], dim=1)
+    last = (~kept).to(torch.uint8).argsort(dim=1, stable=True)
+    return order.gather(1, last), kept.gather(1, last)
+
+
+def _as_numbers(overlaps: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    return overlaps.to(torch.float32), valid.to(torch.float32).unsqueeze(1)  # (B, K, K), (B, 1, K)
+
+
+def _round(matrix: Tensor, start: Tensor, keep: Tensor) -> Tensor:
+    """Count the kept boxes that suppress each one; 0 leaves what it was, 1 or more leaves 0."""
+    return (start - keep @ matrix).relu()

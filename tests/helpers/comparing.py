@@ -1,0 +1,170 @@
+"""What it means that two outputs, two states, or an output and the oracle's answer, are the same."""
+
+import numpy as np
+import pytest
+import torch
+import toy
+from oracles import OraclePropagator
+from steady_oracle import SteadyOracle
+from torch.testing import assert_close
+
+from heatprop import Detections, HeatmapPropagator
+
+# --- two outputs ------------------------------------------------------------------------------------------------------
+
+
+def tensors(output):
+    """All tensors of a PropagatorOutput that the contract names."""
+    fields = output.detections._asdict()
+    extras = fields.pop("extras")
+    return {"heatmap": output.heatmap, **fields, **extras}
+
+
+def stack(outputs):
+    """The tensors of T outputs as (B, T, ...)."""
+    frames = [tensors(output) for output in outputs]
+    return {name: torch.stack([frame[name] for frame in frames], dim=1) for name in frames[0]}
+
+
+def assert_same_bits(one, other):
+    one, other = tensors(one), tensors(other)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def assert_close_outputs(one, other):
+    one, other = tensors(one), tensors(other)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert_close(value, other[name], msg=lambda text, name=name: f"{name}: {text}")
+
+
+def at(detections, time):
+    """The detections of one frame of a chunk."""
+    fields = {name: value[:, time] for name, value in detections._asdict().items() if name != "extras"}
+    return Detections(**fields, extras={name: value[:, time] for name, value in detections.extras.items()})
+
+
+def assert_same_detections(one, other):
+    for name, value in one._asdict().items():
+        if name != "extras":
+            assert value.dtype == getattr(other, name).dtype, name
+            assert torch.equal(value, getattr(other, name)), name
+    assert one.extras.keys() == other.extras.keys()
+    for name, value in one.extras.items():
+        assert torch.equal(value, other.extras[name]), name
+
+
+def assert_same_state(one, other):
+    for name, value in one._asdict().items():
+        assert torch.equal(value, getattr(other, name)), name
+
+
+# --- the oracles ------------------------------------------------------------------------------------------------------
+
+NAMES = {
+    "boxes": "box",
+    "scores": "score",
+    "labels": "label",
+    "ages": "age",
+    "track_ids": "track_id",
+    "network_scores": "network_score",
+    "carried": "carried",
+    "cells": "cell",
+}
+FIELDS = ("label", "x", "y", "score", "length", "size", "track_id", "position", "velocity", "unseen")
+
+
+def assert_frame_equals(output, expected, tolerance=1e-10):
+    """One PropagatorOutput against what the oracle returned for the same frame."""
+    for stream, (found, frame) in enumerate(zip(output.detections.unpad(), expected, strict=True)):
+        assert_close(output.heatmap[stream].double().numpy(), frame["heatmap"], rtol=0, atol=tolerance)
+        assert len(found["scores"]) == len(frame["detections"])
+        for name, key in NAMES.items():
+            column = np.array([detection[key] for detection in frame["detections"]])
+            column = column.reshape(found[name].shape).astype(found[name].numpy().dtype)
+            np.testing.assert_allclose(found[name].numpy(), column, rtol=0, atol=tolerance * 100, err_msg=name)
+        for name, values in found["extras"].items():
+            column = [detection["extras"][name] for detection in frame["detections"]]
+            np.testing.assert_allclose(values.numpy(), np.reshape(column, values.shape), rtol=0, atol=tolerance)
+        if output.network_size is not None:
+            size_map = output.size_map()[stream].double().numpy()
+            assert_close(size_map, frame["size_map"], rtol=0, atol=tolerance * 100, equal_nan=True)
+
+
+def assert_sequence_equals(maps, tolerance=1e-10, reset=None, **options):
+    propagator, oracle = HeatmapPropagator(**options), OraclePropagator(**options)
+    for time in range(maps.heatmap.shape[1]):
+        frame = toy.frame(maps, time)
+        mask = None if reset is None else reset[:, time]
+        output = toy.feed(propagator, frame, reset=mask)
+        expected = oracle.forward(
+            frame.heatmap.double().numpy(),
+            None if frame.offset is None else frame.offset.numpy(),
+            None if frame.size is None else frame.size.numpy(),
+            extras=None if frame.extras is None else {name: value.numpy() for name, value in frame.extras.items()},
+            reset=None if mask is None else mask.numpy(),
+        )
+        assert_frame_equals(output, expected, tolerance)
+    assert not oracle.tied_at_top_k, "rule 3 leaves this open: choose other maps"
+    return oracle
+
+
+def numpy_or_none(value):
+    return None if value is None else value.numpy()
+
+
+def assert_state_equals(state, oracle, tolerance=1e-9):
+    for stream, memories in enumerate(oracle.memories):
+        valid = state.valid[stream]
+        assert valid.sum() == len(memories)
+        assert state.next_id[stream] == oracle.next_id[stream]
+        for name in FIELDS:
+            value = getattr(state, name)[stream][valid].numpy()
+            expected = np.reshape([getattr(memory, name) for memory in memories], value.shape)
+            np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance, err_msg=name)
+
+
+def make_shift(kind, random, batch, shape):
+    """A random motion of the picture, a few of its numbers not finite; ``None`` for no kind."""
+    if kind is None:
+        return None
+    if kind == "affine":
+        turned = np.eye(2) + random.normal(0, 0.1, (batch, 2, 2))
+        shift = np.concatenate([turned, random.normal(0, 1, (batch, 2, 1))], axis=2)
+    else:
+        shift = random.normal(0, 1.5, (batch, 2) if kind == "translation" else (batch, 2, *shape[1:]))
+    shift[random.random(shift.shape) < 0.05] = random.choice([np.nan, np.inf])
+    return torch.from_numpy(shift)
+
+
+def assert_steady_equals(maps, *, shift=None, coast=False, reset=False, tolerance=1e-10, **options):
+    """Feed a propagator and the oracle the same frames, motions, resets and skipped frames; return the oracle."""
+    propagator, oracle, random = HeatmapPropagator(**options), SteadyOracle(**options), np.random.default_rng(1)
+    batch, frames, *shape = maps.heatmap.shape
+    for time in range(frames):
+        now = toy.frame(maps, time)
+        motion = make_shift(shift, random, batch, shape)
+        mask = torch.from_numpy(random.random(batch) < 0.2) if reset else None
+        output = toy.feed(propagator, now, reset=mask, shift=motion)
+        expected = oracle.forward(
+            *(numpy_or_none(value) for value in now[:3]),
+            extras={name: value.numpy() for name, value in now.extras.items()},
+            reset=numpy_or_none(mask),
+            shift=numpy_or_none(motion),
+        )
+        assert not oracle.tied_at_top_k, "rule 3 leaves this open: choose other maps"
+        assert_frame_equals(output, expected, tolerance)
+        assert_state_equals(propagator.state, oracle)
+        if coast and time % 2:
+            motion = make_shift(shift if shift != "flow" else None, random, batch, shape)
+            skipped = propagator.coast(2, shift=motion)
+            for found, stream in zip(skipped.unpad(), oracle.coast(2, numpy_or_none(motion)), strict=True):
+                np.testing.assert_allclose(found["boxes"].numpy(), np.reshape([d["box"] for d in stream], (-1, 4)))
+                for name, key in (("scores", "score"), ("ages", "age"), ("track_ids", "track_id"), ("cells", "cell")):
+                    assert found[name].tolist() == [pytest.approx(d[key]) for d in stream]
+                assert found["carried"].all()
+                assert not found["network_scores"].any()
+            assert_state_equals(propagator.state, oracle)
+    return oracle
