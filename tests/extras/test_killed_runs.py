@@ -409,8 +409,8 @@ def test_a_rerun_does_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--radius", "1000000"), "Invalid value for '--radius': 1000000 is not in the range 0<=x<=100"),
-        (("--top-k", "100000000"), "Invalid value for '--top-k': 100000000 is not in the range 1<=x<=10000"),
+        (("--radius", "1000000"), "Invalid value for '--radius'"),
+        (("--top-k", "100000000"), "Invalid value for '--top-k'"),
         (("--mask-scale", "inf"), "--mask-scale must be from 0.1 to 100, got inf; areas that are larger"),
         (("--mask-scale", "nan"), "--mask-scale must be from 0.1 to 100, got nan"),
         (("--score", "nan"), "--score must be from 0 to 1, got nan"),
