@@ -74,8 +74,8 @@ class VideoDetector(nn.Module):
         self.propagator = HeatmapPropagator() if propagator is None else propagator
         self.adapter = adapter
         self.every = every
-        self._turns = Turns(every)
         self._checked = False  # whether the scores of this video were looked at
+        self._turns = Turns(every)
         self._looked: _Look | None = None  # at which frame it looked last
 
     def forward(self, frames: Tensor, *, reset: Tensor | None = None, shift: Tensor | None = None) -> Detections:

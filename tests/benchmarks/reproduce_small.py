@@ -65,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
     """What is said on the command line; the defaults are what the page in docs was made with."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", default="build/reproduce_small", help="folder for data, weights, maps, report")
-    parser.add_argument("--page", default="docs/reproduce_small.md", help="page to write; its pictures lie in images/")
+    parser.add_argument("--page", default="docs/reproduce-small.md", help="page to write; its pictures lie in images/")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--options", default="{}", help="more options of TrainingConfig, as JSON")
     return parser.parse_args()
@@ -126,7 +126,7 @@ def describe(recipe: Recipe, work: Path, last: TrainingResult) -> dict[str, str]
     return trial | {
         "data": f"seed {recipe.training['seed']}, {recipe.train} + {recipe.val} videos of {scene.frames} frames, "
         f"{scene.size[0]} x {scene.size[1]}, {slowest:g} to {fastest:g} px per frame",
-        "training": f"`TrainingConfig.small({options})`, random weights at first",
+        "training": f"`TrainingConfig.small({options})`, from random weights",
         "network": f"{config.backbone}, deformable: {config.deformable}, {config.input_size} x {config.input_size}",
         "schedule": f"{config.epochs} epochs in batches of {config.batch_size}, {config.optimizer} at "
         f"{config.learning_rate:g}, {config.schedule}, {config.radius_rule} Gaussian radius",
@@ -138,14 +138,14 @@ def describe(recipe: Recipe, work: Path, last: TrainingResult) -> dict[str, str]
     }
 
 
-INTRODUCTION = """# The whole way on a laptop
+INTRODUCTION = """# Laptop reproduction
 
 <!-- Written by tests/benchmarks/reproduce_small.py: run it again instead of editing this page. -->
 
-A ResNet-18 CenterNet is trained from random weights on the [synthetic benchmark](synthetic.md), and everything that
-[`heatprop reproduce`](reproduce.md) does on ImageNet VID is done with it on the benchmark's validation videos, which
-have other photographs behind them. The numbers are what came out, whatever they are. The paper's stand beside them to
-look at the trends; its videos, classes and network are others.
+This page trains a ResNet-18 CenterNet from random weights on the [synthetic benchmark](synthetic.md). Then it does
+everything that [`heatprop reproduce`](reproduce.md) does on ImageNet VID, on the benchmark's validation videos, which
+have other photographs behind them. We report the numbers as they came out. The paper's numbers are beside them so that
+you can compare the trends; the paper's videos, classes and network are different.
 
 ```console
 nox -s reproduce_small
@@ -154,10 +154,10 @@ nox -s reproduce_small
 PICTURES = {
     "moment-1.png": (
         "moment",
-        "Three frames of a validation video: above the detector alone, below with the memory (as Fig. 3).",
+        "Three frames of a validation video: the detector alone above, with memory below (as in Fig. 3).",
     ),
-    "scores.png": ("scores", "Scores of the objects that flicker most (as Fig. 4)."),
-    "curves.png": ("curves", "Precision against recall by motion (as Fig. 5)."),
+    "scores.png": ("scores", "Scores of the objects that flicker most (as in Fig. 4)."),
+    "curves.png": ("curves", "Precision against recall by motion (as in Fig. 5)."),
 }
 
 

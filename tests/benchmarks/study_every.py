@@ -1,7 +1,7 @@
 """What it costs to let the detector look at every n-th frame only, and what it saves: saved maps of real detectors.
 
 Any folder of ``.npz`` files with ground truth serves (docs/command-line.md). Run from the repository root; it prints
-the table of docs/skipping-frames.md::
+the table of docs/research-skipping.md::
 
     PYTHONPATH=src python tests/benchmarks/study_every.py --maps ../shared/clips
 """

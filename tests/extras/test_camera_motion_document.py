@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "camera_motion.md"
+PAGE = Path(__file__).parents[2] / "docs" / "camera-motion.md"
 
 
 def test_the_block_of_the_page_runs():

@@ -15,10 +15,21 @@ say) are accepted wherever tensors are. Where one has options, ``adapters.center
 with them.
 """
 
+from heatprop.adapters.birds_eye import BirdsEyeGrid, centerpoint
 from heatprop.adapters.centers import centernet, centertrack, mmdet
 from heatprop.adapters.distances import ltrb
 from heatprop.adapters.faces import centerface
 from heatprop.adapters.named_maps import Adapter
 from heatprop.adapters.scores import warn_about_scores
 
-__all__ = ["Adapter", "centerface", "centernet", "centertrack", "ltrb", "mmdet", "warn_about_scores"]
+__all__ = [
+    "Adapter",
+    "BirdsEyeGrid",
+    "centerface",
+    "centernet",
+    "centerpoint",
+    "centertrack",
+    "ltrb",
+    "mmdet",
+    "warn_about_scores",
+]

@@ -12,14 +12,18 @@ from heatprop.centernet.losses import (
     penalty_reduced_focal_loss,
 )
 from heatprop.centernet.model import CenterNet
-from heatprop.centernet.preprocessing import normalize
+from heatprop.centernet.preprocessing import COCO, IMAGENET, PASCAL, ColorStatistics, normalize
 from heatprop.centernet.targets import Targets, gaussian_radius, make_targets
 
 __all__ = [
+    "COCO",
+    "IMAGENET",
+    "PASCAL",
     "CenterNet",
     "CenterNetLoss",
     "CenterNetLosses",
     "CheckpointReport",
+    "ColorStatistics",
     "Counts",
     "DeformableConv2d",
     "PenaltyReducedFocalLoss",

@@ -1,6 +1,7 @@
 """A file of weights -> names and tensors, never running what the file holds."""
 
-import pickle
+import os
+import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -30,9 +31,13 @@ def read_weights(path: str | PathLike[str], *, averaged: bool) -> dict[str, Tens
         ModuleNotFoundError: If it is a file of safetensors and the package is not installed.
         ValueError: If it is no checkpoint, holds code instead of plain weights, or no weights.
     """
-    content = _read_safetensors(path) if Path(path).suffix == ".safetensors" else _read_torch(path)
+    content = _read_safetensors(path) if Path(path).suffix == ".safetensors" else read_plain(path)
     weights = _find_weights(content, averaged=averaged)
-    tensors = {_unwrapped(name): value for name, value in weights.items() if isinstance(value, Tensor)}
+    tensors = {
+        _unwrapped(name): value
+        for name, value in weights.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
     if not tensors:
         holders = ", ".join(f'"{name}"' for name in (*_AVERAGED, _RAW[0]))
         came = ", ".join(map(repr, list(weights)[:5])) or "nothing"
@@ -40,15 +45,57 @@ def read_weights(path: str | PathLike[str], *, averaged: bool) -> dict[str, Tens
     return tensors
 
 
-def _read_torch(path: str | PathLike[str]) -> object:
+def read_plain(path: str | PathLike[str]) -> object:
+    """Read a file of ``torch.save`` that holds plain types and tensors; nothing in it runs.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What was saved, tensors on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, holds anything else, or unpacks to more than it is.
+    """
+    with open(path, "rb"):  # what is no file, or must not be read, says so itself
+        pass
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError) as error:
+        _check_stored(path)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
+        _check_tensors(content)
+    except Exception as error:  # damaged files raise whatever their bytes lead to, from KeyError to OSError
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
             f"{path} is no checkpoint of plain weights, which is all that is read, as others could run code: {reason} "
             'If you trust it, save its weights alone: torch.save({"state_dict": model.state_dict()}, path)'
         ) from error
+    return content
+
+
+def _check_stored(path: str | PathLike[str]) -> None:
+    """Refuse an archive that unpacks to more than its own size: ``torch.save`` never compresses."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(record.file_size for record in archive.infolist())
+    if unpacked > os.path.getsize(path):
+        raise ValueError(f"it unpacks from {os.path.getsize(path)} to {unpacked} bytes.")
+
+
+def _check_tensors(content: object) -> None:
+    """Refuse tensors that are no plain numbers, or that pretend to more numbers than the file holds."""
+    if isinstance(content, Mapping):
+        for value in content.values():
+            _check_tensors(value)
+    elif isinstance(content, list | tuple):
+        for value in content:
+            _check_tensors(value)
+    elif isinstance(content, Tensor):
+        if content.layout != torch.strided or content.is_quantized or content.is_nested or content.device.type != "cpu":
+            raise ValueError(f"it holds a tensor of {content.layout}, {content.dtype} on {content.device}.")
+        if content.numel() * content.element_size() > content.untyped_storage().nbytes():
+            raise ValueError(f"it holds a tensor of shape {tuple(content.shape)} that repeats fewer numbers.")
 
 
 def _read_safetensors(path: str | PathLike[str]) -> object:

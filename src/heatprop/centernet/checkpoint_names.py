@@ -3,6 +3,8 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 
+from torch import Tensor
+
 HEADS = {"hm": "heatmap", "reg": "offset", "wh": "size"}
 _HEAD = re.compile(rf"({'|'.join(HEADS)})\.(.+)")
 _DECONVOLUTION = re.compile(r"deconv_layers\.(\d+)\.(.+)")
@@ -43,6 +45,32 @@ def translate(names: Iterable[str], source: str, ours: Iterable[str]) -> dict[st
         candidates = {name: _translate_one(name, bodies) for name in names}
     known = set(ours)
     return {name: ours_name for name, ours_name in candidates.items() if ours_name in known}
+
+
+def take_box(weights: Mapping[str, Tensor], box: str) -> dict[str, Tensor]:
+    """Make the heads of offset and size give the box of another head: both are sums of its last convolution's rows.
+
+    Args:
+        weights: Names in the file and tensors.
+        box: Head of the signed distances (left, top, right, bottom) from the cell, in cells.
+
+    Returns:
+        The weights with that head's in the place of those of ``reg`` and ``wh``.
+
+    Raises:
+        ValueError: If there is no such head of two convolutions and four channels.
+    """
+    rows = weights.get(f"{box}.2.weight")
+    if rows is None or rows.dim() != 4 or rows.shape[0] != 4 or f"{box}.4.weight" in weights:
+        raise ValueError(f'box="{box}" needs a head {box} of two convolutions and four channels in the file')
+    taken = {name: value for name, value in weights.items() if name.split(".")[0] not in ("reg", "wh", box)}
+    for part in ("0.weight", "0.bias"):
+        taken |= {f"{head}.{part}": weights[f"{box}.{part}"] for head in ("reg", "wh") if f"{box}.{part}" in weights}
+    for part in ("2.weight", "2.bias"):
+        if f"{box}.{part}" in weights:
+            low, high = weights[f"{box}.{part}"].chunk(2)
+            taken |= {f"reg.{part}": (low + high) / 2, f"wh.{part}": high - low}
+    return taken
 
 
 def unexpected(left_out: Iterable[str], translated: Mapping[str, str]) -> list[str]:

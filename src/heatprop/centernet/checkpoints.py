@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from os import PathLike, fspath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
 from heatprop.centernet.checkpoint_files import read_weights
-from heatprop.centernet.checkpoint_names import recognize, translate, unexpected
+from heatprop.centernet.checkpoint_names import recognize, take_box, translate, unexpected
+from heatprop.centernet.checkpoint_networks import describe_foreign
 from heatprop.centernet.model import CenterNet
 
 _FIRST_CONVOLUTIONS = ("backbone.conv1.weight", "backbone.body.base_layer.0.weight")
@@ -49,7 +50,12 @@ class CheckpointReport(NamedTuple):
 
 
 def load_checkpoint(
-    model: CenterNet, path: str | PathLike[str], *, heads: bool = True, averaged: bool = True
+    model: CenterNet,
+    path: str | PathLike[str],
+    *,
+    heads: bool = True,
+    averaged: bool = True,
+    box: Literal["wh", "ltrb", "ltrb_amodal"] = "wh",
 ) -> CheckpointReport:
     """Load the weights of a file into a model, whoever saved them; nothing is compiled and no code in it runs.
 
@@ -67,6 +73,8 @@ def load_checkpoint(
         path: The file.
         heads: ``False`` leaves the model's heads as they are: to train on other classes.
         averaged: Take averaged weights where the file has both them and the raw ones.
+        box: The head that gives the box. CenterTrack reports that of ``"ltrb_amodal"``, where the network has it,
+            which reaches beyond the picture; the heads of offset and size are then made from it, exactly.
 
     Returns:
         What matched, was renamed, left out or is missing. Missing are the neck and heads where the file is a
@@ -87,8 +95,41 @@ def load_checkpoint(
         >>> report.source, len(report.left_out), len(report.missing)
         ('heatprop', 0, 0)
     """
-    weights, current = read_weights(path, averaged=averaged), model.state_dict()
-    source = recognize(weights)
+    if box not in ("wh", "ltrb", "ltrb_amodal"):
+        raise ValueError(f'box must be "wh", "ltrb" or "ltrb_amodal", got {box!r}')
+    return fill_model(model, read_weights(path, averaged=averaged), path, heads=heads, box=box)
+
+
+def fill_model(
+    model: CenterNet,
+    weights: Mapping[str, Tensor],
+    path: str | PathLike[str],
+    *,
+    heads: bool = True,
+    box: str = "wh",
+) -> CheckpointReport:
+    """Do what `load_checkpoint` does, with weights that were read.
+
+    Args:
+        model: As there.
+        weights: Names in the file and tensors.
+        path: The file, for the report and errors.
+        heads: As there.
+        box: As there.
+
+    Returns:
+        As there.
+
+    Raises:
+        ValueError: As there.
+    """
+    current, source = model.state_dict(), recognize(weights)
+    try:
+        weights = weights if box == "wh" else take_box(weights, box)
+    except ValueError as error:
+        raise ValueError(f"{fspath(path)} does not fit: {error}") from error
+    if foreign := describe_foreign(weights, source, heads=heads):
+        raise ValueError(f"{fspath(path)} does not fit any model: {foreign}")
     names = translate(weights, source, current)
     if not heads:
         names = {name: ours for name, ours in names.items() if not ours.startswith("heads.")}
@@ -141,6 +182,8 @@ def _check_fit(
     ]
     if surplus:
         faults.append(f"the model has no place for {len(surplus)} of the file's weights{_listed(surplus, ': {}')}")
+    if lacking and all(name.startswith("heads.") for name in lacking):
+        hints["leave the heads out with heads=False"] = None
     if lacking:
         faults.append(f"the file lacks {len(lacking)} of the model's weights{_listed(lacking, ': {}')}")
     if faults:
@@ -151,12 +194,15 @@ def _check_fit(
 
 def _hint(ours: str, came: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """What to do about a weight that does not fit."""
-    if ours.startswith("heads.heatmap.2.") and came[:1] != wanted[:1]:
-        return f"make the model with num_classes={came[0]}, or leave the heads out with heads=False"
+    leave_out = "leave the heads out with heads=False"
+    if ours.startswith("heads.heatmap.2.") and came and came[:1] != wanted[:1]:
+        return f"make the model with num_classes={came[0]}, or {leave_out}"
     if ours.startswith("heads."):
-        inner = came[0] if ".0." in ours else came[1]
-        return f"make the model with head_channels={inner}, or leave the heads out with heads=False"
-    if ".offset_conv." in ours and came[:1] != wanted[:1]:
+        inner = slice(0, 1) if ".0." in ours else slice(1, 2)  # the channels between the convolutions
+        if came[inner] and came[inner] != wanted[inner]:
+            return f"make the model with head_channels={came[inner][0]}, or {leave_out}"
+        return leave_out
+    if ".offset_conv." in ours and came and came[:1] != wanted[:1]:
         return f'make the model with deformable="{"v2" if came[0] == 27 else "v1"}"'
     return _OTHER_NETWORK
 

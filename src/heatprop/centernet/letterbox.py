@@ -1,4 +1,4 @@
-"""Frames of any size onto the square that CenterNet takes, and its boxes back."""
+"""Frames of any size onto what CenterNet takes, a square or a padded rectangle, and its boxes back."""
 
 from typing import NamedTuple
 
@@ -6,13 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from heatprop.checks import check_count
+
 
 class Letterbox(NamedTuple):
     """Where a frame lies in its letterbox: x' = scale * x + left, y' = scale * y + top.
 
     Attributes:
         scale: Letterbox pixels per frame pixel.
-        left: Width of the border on the left, in letterbox pixels; the one on the right is as wide.
+        left: Width of the border on the left, in letterbox pixels; the one on the right is as wide, or a pixel wider.
         top: Height of the border on top, in letterbox pixels.
         width: Width of the frame, in pixels.
         height: Height of the frame, in pixels.
@@ -78,15 +80,51 @@ def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
         >>> where.boxes(torch.tensor([256.0, 256.0, 384.0, 320.0])).tolist()
         [512.0, 384.0, 768.0, 512.0]
     """
-    if not isinstance(frames, Tensor):
-        raise TypeError(f"frames must be a tensor, got {type(frames).__name__}")
-    if frames.dim() != 4 or 0 in frames.shape[2:]:
-        raise ValueError(f"frames must have shape (B, C, H, W), H and W at least 1, got {tuple(frames.shape)}")
+    _check_frames(frames)
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
     H, W = frames.shape[2:]
     where = fit(W, H, size)
     return warp(frames, where, size), where
+
+
+def pad(frames: Tensor, multiple: int = 32) -> tuple[Tensor, Letterbox]:
+    """Put frames as they are into the middle of a black rectangle, as CenterNet's ``--keep_res`` does.
+
+    Each side becomes the next multiple *above* its length, so that 512 becomes 544: the original has it so, and the
+    numbers of its tables with ``--keep_res`` come from it. No pixel is interpolated.
+
+    Args:
+        frames: Shape ``(B, C, H, W)``, any dtype.
+        multiple: Of what the sides of the rectangle are, in pixels, even, at least 2: 32 for ResNet and DLA, 128 for
+            the hourglass.
+
+    Returns:
+        The rectangle, 0 outside the frame, of the same dtype and device, and the :class:`Letterbox` with scale 1 that
+        brings boxes back.
+
+    Raises:
+        TypeError: If ``frames`` is no tensor, or ``multiple`` no whole number.
+        ValueError: If ``frames`` has another shape or is empty, or ``multiple`` is odd or below 2.
+
+    Examples:
+        >>> import torch
+        >>> from heatprop.centernet.letterbox import pad
+        >>> padded, where = pad(torch.zeros(1, 3, 480, 640))
+        >>> padded.shape, where.left, where.top
+        (torch.Size([1, 3, 512, 672]), 16.0, 16.0)
+        >>> where.boxes(torch.tensor([16.0, 16.0, 656.0, 496.0])).tolist()
+        [0.0, 0.0, 640.0, 480.0]
+    """
+    _check_frames(frames)
+    check_count("multiple", multiple, low=2)
+    if multiple % 2:
+        raise ValueError(f"multiple must be even, so that the middle is a pixel, got {multiple}")
+    H, W = frames.shape[2:]
+    height, width = ((side // multiple + 1) * multiple for side in (H, W))
+    top, left = height // 2 - H // 2, width // 2 - W // 2
+    padded = functional.pad(frames, (left, width - W - left, top, height - H - top))  # (B, C, height, width)
+    return padded, Letterbox(1.0, float(left), float(top), W, H)
 
 
 def fit(width: int, height: int, size: int) -> Letterbox:
@@ -127,6 +165,13 @@ def warp(frames: Tensor, where: Letterbox, size: int) -> Tensor:
     square = functional.grid_sample(frames.to(dtype), grid, padding_mode="zeros", align_corners=False)
     square = square if frames.dtype.is_floating_point else square.round()
     return square.to(frames.dtype)
+
+
+def _check_frames(frames: Tensor) -> None:
+    if not isinstance(frames, Tensor):
+        raise TypeError(f"frames must be a tensor, got {type(frames).__name__}")
+    if frames.dim() != 4 or 0 in frames.shape[2:]:
+        raise ValueError(f"frames must have shape (B, C, H, W), H and W at least 1, got {tuple(frames.shape)}")
 
 
 def _source_positions(size: int, border: float, scale: float, length: int) -> Tensor:

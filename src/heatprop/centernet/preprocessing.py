@@ -1,17 +1,45 @@
 """Pixels -> what CenterNet expects."""
 
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-MEAN = (0.47026115, 0.44719302, 0.40789654)  # CenterNet's, of COCO, in the order R, G, B
-STD = (0.27809835, 0.27408164, 0.28863828)
+
+class ColorStatistics(NamedTuple):
+    """What a network's training images were normalised with, in the order R, G, B, of colours in [0, 1].
+
+    Attributes:
+        mean: Mean of each channel.
+        std: Deviation of each channel.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
-def normalize(frames: Tensor) -> Tensor:
-    """Subtract CenterNet's mean colour and divide by its deviation.
+COCO = ColorStatistics((0.47026115, 0.44719302, 0.40789654), (0.27809835, 0.27408164, 0.28863828))
+"""CenterNet's and CenterTrack's, of COCO: all their weights but those below."""
+PASCAL = ColorStatistics((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
+"""CenterNet's weights of PASCAL VOC and KITTI. It has ImageNet's figures in the order R, G, B and feeds B, G, R."""
+IMAGENET = ColorStatistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""torchvision's and most of timm's weights."""
+
+
+def normalize(
+    frames: Tensor,
+    *,
+    mean: tuple[float, float, float] = COCO.mean,
+    std: tuple[float, float, float] = COCO.std,
+) -> Tensor:
+    """Subtract a mean colour and divide by a deviation, CenterNet's of COCO unless others are given.
 
     Args:
         frames: RGB pixels in [0, 255], shape ``(..., 3, H, W)``, ``uint8`` or floating.
+        mean: In the order R, G, B, in [0, 1]: ``PASCAL.mean`` for CenterNet's weights of PASCAL VOC.
+        std: Likewise, above 0.
 
     Returns:
         The same shape, ``float32`` or the floating dtype of ``frames``. A letterbox's black border stays black: it
@@ -19,13 +47,17 @@ def normalize(frames: Tensor) -> Tensor:
 
     Raises:
         TypeError: If it is no tensor of ``uint8`` or floating dtype.
-        ValueError: If it has no three channels before height and width.
+        ValueError: If it has no three channels before height and width, or ``mean`` and ``std`` are not three
+            finite numbers, those of ``std`` above 0.
 
     Examples:
         >>> import torch
         >>> from heatprop.centernet import normalize
         >>> normalize(torch.full((3, 1, 1), 128, dtype=torch.uint8)).flatten()
         tensor([0.1140, 0.1998, 0.3259])
+        >>> from heatprop.centernet.preprocessing import PASCAL
+        >>> normalize(torch.full((3, 1, 1), 128, dtype=torch.uint8), mean=PASCAL.mean, std=PASCAL.std).flatten()
+        tensor([0.4265, 0.2052, 0.0741])
     """
     if not isinstance(frames, Tensor) or not (frames.dtype == torch.uint8 or frames.is_floating_point()):
         kind = str(frames.dtype) if isinstance(frames, Tensor) else type(frames).__name__
@@ -34,5 +66,13 @@ def normalize(frames: Tensor) -> Tensor:
         shape = tuple(frames.shape)
         raise ValueError(f"frames must have shape (..., 3, H, W), got {shape}; permute channels-last frames first")
     frames = frames if frames.is_floating_point() else frames.float()
-    mean, std = (frames.new_tensor(values)[:, None, None] * 255 for values in (MEAN, STD))  # (3, 1, 1)
-    return (frames - mean) / std
+    _check_three("mean", mean, above=-math.inf)
+    _check_three("std", std, above=0)
+    center, spread = (frames.new_tensor(values)[:, None, None] * 255 for values in (mean, std))  # (3, 1, 1)
+    return (frames - center) / spread
+
+
+def _check_three(name: str, values: Sequence[float], *, above: float) -> None:
+    if len(values) != 3 or not all(above < value < math.inf for value in values):
+        wanted = "three finite numbers (R, G, B)" + f" above {above:g}" * (above == 0)
+        raise ValueError(f"{name} must be {wanted}, got {values!r}")

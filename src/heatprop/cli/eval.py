@@ -14,7 +14,7 @@ from heatprop.cli.propagator_options import PAPER
 from heatprop.cli.terminal import make_console, reporting
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.hits import track_hits
-from heatprop.evaluation.matching import Rule
+from heatprop.evaluation.matching import RuleLike
 from heatprop.formats.bad_rows import Skipped
 from heatprop.formats.whole_files import replacing, sweep
 from heatprop.maps.detecting import Setting
@@ -52,14 +52,15 @@ def vid(
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         material = load_vid(root, detections, frames=frames, split=split, quantize=quantize, skipped=skipped)
-        _report(material, rule.rule, json, plots, skipped)
+        _report(material, rule.of_subsets, json, plots, skipped)
 
 
 @eval_app.command()
 def mot(
     root: Annotated[Path, typer.Option(metavar="DIR", help="A MOTChallenge sequence, or a folder of them.")],
     detections: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Folder of NAME.txt, or one file; default: det/det.txt.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Folder of NAME.txt or NAME.jsonl, or one file; default: det/det.txt."),
     ] = None,
     rule: use.RuleOption = use.RuleName.flat,
     quantize: use.Quantize = False,
@@ -71,7 +72,7 @@ def mot(
     _protect(json, detections)
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
-        _report(load_mot(root, detections, quantize=quantize, skipped=skipped), rule.rule, json, plots, skipped)
+        _report(load_mot(root, detections, quantize=quantize, skipped=skipped), rule.of_subsets, json, plots, skipped)
 
 
 @eval_app.command()
@@ -89,7 +90,7 @@ def coco(
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         material = load_coco(annotations, detections, quantize=quantize, skipped=skipped)
-        _report(material, rule.rule, json, plots, skipped)
+        _report(material, rule.of_subsets, json, plots, skipped)
 
 
 @eval_app.command()
@@ -116,7 +117,7 @@ def maps(
             score_threshold=score_threshold,
         )
         comparison = compare_methods(iterate_saved_maps(folder, skipped=skipped), propagation=setting)
-        rows, reports = rows_of_table1(comparison, rule=rule.rule), _compare(comparison, rule.rule)
+        rows, reports = rows_of_table1(comparison, rule=rule.rule), _compare(comparison, rule.of_subsets)
         shown = {name: reports[name] for name in ("per frame", "HP")}
         options = {name: "inf" if value == math.inf else value for name, value in asdict(setting).items()}
         document = {**to_document(reports["HP"], {}), "table1": table1_document(rows), "setting": options}
@@ -132,14 +133,14 @@ def maps(
 
 def _protect(json: Path | None, *inputs: Path | None) -> None:
     """Refuse to replace an input by the figures."""
-    if json is not None and json.exists():
+    if json is not None:
         for path in inputs:
-            if path is not None and path.exists() and path.samefile(json):
+            if path is not None and path.exists() and json.exists() and path.samefile(json):
                 raise typer.BadParameter(f"{json} is read, and would be replaced; choose another file")
         sweep(json.parent, spare=[path for path in inputs if path is not None])
 
 
-def _compare(comparison: Comparison, rule: Rule) -> dict[str, Report]:
+def _compare(comparison: Comparison, rule: RuleLike) -> dict[str, Report]:
     moved, sizes = comparison.displacement, comparison.picture_size
     return {
         name: evaluate(comparison.truth, comparison.predictions[name], moved, rule=rule, picture_size=sizes)
@@ -147,7 +148,7 @@ def _compare(comparison: Comparison, rule: Rule) -> dict[str, Report]:
     }
 
 
-def _report(material: Material, rule: Rule, json: Path | None, plots: Path | None, skipped: Skipped | None) -> None:
+def _report(material: Material, rule: RuleLike, json: Path | None, plots: Path | None, skipped: Skipped | None) -> None:
     truth, predictions, moved, sizes, names = material
     reports = {"detections": evaluate(truth, predictions, moved, rule=rule, picture_size=sizes)}
     _write(to_document(reports["detections"], names), json, skipped)
@@ -179,7 +180,7 @@ def _write(document: Mapping[str, Any], json: Path | None, skipped: Skipped | No
 
 
 def _draw(
-    folder: Path, reports: Mapping[str, Report], truth: GroundTruth, found: Mapping[str, Predictions], rule: Rule
+    folder: Path, reports: Mapping[str, Report], truth: GroundTruth, found: Mapping[str, Predictions], rule: RuleLike
 ) -> None:
     from heatprop.plots.curves import draw_curves, draw_scores  # they need matplotlib
 

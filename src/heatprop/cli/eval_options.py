@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from heatprop.cli.propagator_options import propagator_option
-from heatprop.evaluation.matching import COCO, VID, Rule
+from heatprop.evaluation.matching import COCO, VID, Rule, RuleLike
 from heatprop.maps.table1 import FLAT
 
 
@@ -17,16 +17,23 @@ class RuleName(StrEnum):
     vid = "vid"
     coco = "coco"
     flat = "flat"
+    fgfa = "fgfa"
 
     @property
     def rule(self) -> Rule:
         """The rule of that name."""
-        return {"vid": VID, "coco": COCO, "flat": FLAT}[self.value]
+        return {"vid": VID, "coco": COCO, "flat": FLAT, "fgfa": VID}[self.value]
+
+    @property
+    def of_subsets(self) -> RuleLike:
+        """The rule, also for figures of slow, medium and fast objects, which FGFA has another one for."""
+        return "fgfa" if self.value == "fgfa" else self.rule
 
 
 _RULE_HELP = (
     "vid: the ImageNet VID devkit (lower IoU for small boxes, +1, whole area under the curve); "
-    "coco: IoU 0.5, no +1, 101 recall points; flat: IoU 0.5, no +1, whole area."
+    "coco: IoU 0.5, no +1, 101 recall points; flat: IoU 0.5, no +1, whole area; "
+    "fgfa: vid, and false positives of slow, medium and fast objects as in FGFA's script."
 )
 
 RuleOption = Annotated[RuleName, typer.Option("--rule", help=_RULE_HELP)]

@@ -11,7 +11,7 @@ import typer
 from heatprop.cli import eval_options as use
 from heatprop.cli.terminal import make_console, progress, reporting
 from heatprop.evaluation.columns import GroundTruth
-from heatprop.evaluation.matching import Rule
+from heatprop.evaluation.matching import RuleLike
 from heatprop.formats.bad_rows import Skipped
 from heatprop.formats.imagenet import read_vid
 from heatprop.formats.imagenet_lists import FrameList, list_frames, read_frame_list
@@ -95,7 +95,7 @@ def reproduce(
         truth = _read_truth(plan, videos, skipped)
         _process(plan, videos, truth, partial(_load_and_stamp, load, plan), ReadingOptions(batch, workers, skip_bad))
         if shard is None:
-            _report(plan, truth, rule.rule, clip, quantize, skipped)
+            _report(plan, truth, rule.of_subsets, clip, quantize, skipped)
         elif skipped:
             typer.echo(str(skipped), err=True)
 
@@ -148,12 +148,19 @@ def _process(
     typer.echo(f"{plan.out}: {len(videos)} videos, {found} of them finished before", err=True)
 
 
-def _report(plan: Plan, truth: GroundTruth, rule: Rule, clip: bool, quantize: bool, skipped: Skipped | None) -> None:
+def _report(
+    plan: Plan, truth: GroundTruth, rule: RuleLike, clip: bool, quantize: bool, skipped: Skipped | None
+) -> None:
     with progress("settings") as show:
         results = gather(plan, truth, rule=rule, clip=clip, quantize=quantize, on_run=show)
     names = dict(enumerate(plan.class_names(), start=1))
     tables = paper_tables(results, names)
-    made_from = {**read_stamp(plan.out), "rule": list(rule), "clip": clip, "quantize": quantize}
+    made_from = {
+        **read_stamp(plan.out),
+        "rule": "fgfa" if rule == "fgfa" else list(rule),
+        "clip": clip,
+        "quantize": quantize,
+    }
     heading = _heading(plan, results)
     paths = write_report(plan.out, report_document(results, names, made_from), tables, heading)
     paths += [*draw_figures(plan, results), *draw_moments(plan, results.truth, results.hits)]

@@ -48,6 +48,8 @@ def run(
     blur: use.Blur = False,
     compare: use.Compare = False,
     json: use.Json = False,
+    mot: use.Mot = False,
+    coco: use.Coco = False,
     save_maps: use.SaveMaps = False,
     score: use.Score = 0.2,
     mask_scale: use.MaskScale = 1.3,
@@ -84,7 +86,7 @@ def run(
     """
     _refuse_absurd({"score": score, "mask_scale": mask_scale, "stride": stride})
     annotated = not blur if annotate is None else annotate
-    wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps)
+    wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps, mot, coco)
     if not wanted.paths(out, ""):
         raise typer.BadParameter("nothing would be written: add --blur, --compare, --json or --save-maps")
     if every > 1 and (two_pass or save_maps):

@@ -75,6 +75,20 @@ Compare = Annotated[
     bool, _written("--compare", help="Write a video of both, without memory and with it, side by side.")
 ]
 Json = Annotated[bool, _written("--json", help="Write the detections as a text file, one per line (JSON Lines).")]
+Mot = Annotated[
+    bool,
+    _written(
+        "--mot", help="Write the detections with their identities as MOTChallenge has them, for heatprop eval mot."
+    ),
+]
+Coco = Annotated[
+    bool,
+    _written(
+        "--coco",
+        help="Write the detections with identities as COCO has results, for heatprop eval coco; the first frame is "
+        "image 1, the first class category 1.",
+    ),
+]
 SaveMaps = Annotated[
     bool,
     _written(

@@ -12,7 +12,7 @@ from heatprop.video import VideoWriter
 from heatprop.video.drawing import CARRIED, SEEN
 
 _TITLES = ("per frame", "with memory")
-SLOW_RATE = 10  # frames a second: a face that is lost for one frame of thirty a second is gone before one sees it
+_SLOW_RATE = 10  # frames a second: a face that is lost for one frame of thirty a second is gone before one sees it
 _QUIET: Colour = (150, 150, 155)
 _FACE_KEY: tuple[tuple[Colour, str], ...] = ((SEEN, "found"), (CARRIED, "kept by memory"), (LOST, "lost"))
 _SCENE_KEY: tuple[tuple[Colour, str], ...] = (
@@ -24,7 +24,7 @@ _SCENE_KEY: tuple[tuple[Colour, str], ...] = (
 
 def write_face_film(trial: Trial, path: Path) -> None:
     """Write the trial as a video, slowed down: on the left per frame, on the right with memory."""
-    _write(_face_frames(trial), path, rate=SLOW_RATE)
+    _write(_face_frames(trial), path, rate=_SLOW_RATE)
 
 
 def write_scenes_film(scenes: Scenes, path: Path) -> None:

@@ -11,8 +11,8 @@ from heatprop.evaluation.overlap import iou
 
 FOUND_SCORE = 0.5  # from this score on an object counts as found
 GHOST_SCORE = 0.3  # from this score on a box that is nothing's counts as a ghost
-SAME_OVERLAP = 0.5  # IoU from which on two boxes are one object
-NO_OVERLAP = 0.1  # IoU under which they have nothing to do with each other
+_SAME_OVERLAP = 0.5  # IoU from which on two boxes are one object
+_NO_OVERLAP = 0.1  # IoU under which they have nothing to do with each other
 
 
 class FaceMeasures(NamedTuple):
@@ -71,7 +71,7 @@ def object_scores(found: Sequence[FrameFaces], reference: Array) -> Array:
         Scores, shape ``(T,)``.
     """
     pairs = zip(found, reference, strict=True)
-    on_it = [frame.scores[overlaps(frame.boxes, box[None])[:, 0] >= SAME_OVERLAP] for frame, box in pairs]
+    on_it = [frame.scores[overlaps(frame.boxes, box[None])[:, 0] >= _SAME_OVERLAP] for frame, box in pairs]
     return np.array([scores.max(initial=0.0) for scores in on_it])
 
 
@@ -93,7 +93,7 @@ def ghost_mask(frame: FrameFaces, real: Array, *, score: float = GHOST_SCORE) ->
         Shape ``(n,)``, ``bool``.
     """
     best = overlaps(frame.boxes, real).max(axis=1, initial=0.0)
-    return np.asarray((frame.scores >= score) & (best < NO_OVERLAP))
+    return np.asarray((frame.scores >= score) & (best < _NO_OVERLAP))
 
 
 def carried_over_mask(

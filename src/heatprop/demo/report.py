@@ -54,7 +54,7 @@ def print_results(results: DemoResults, files: Sequence[Path], console: Console)
         files: What was written.
         console: Where.
     """
-    for title, rows in ((_face_title(results), face_rows(results)), (_scenes_title(results), scene_rows(results))):
+    for title, rows in ((_face_title(results), _face_rows(results)), (_scenes_title(results), _scene_rows(results))):
         table = Table(title=title, title_justify="left", title_style="bold")
         for column, heading in enumerate(rows[0]):
             table.add_column(heading, justify="right" if column else "left")
@@ -85,7 +85,7 @@ def write_results(results: DemoResults, out: Path) -> list[Path]:
     return paths
 
 
-def face_rows(results: DemoResults) -> Rows:
+def _face_rows(results: DemoResults) -> Rows:
     """Make the table of the face: a heading, then a row for each measure."""
     measures = [each for trial in results.trials.values() for each in trial.measures()]
     heading = [f"{_TITLES[name]}\n{way}" for name in results.trials for way in ("per frame", "with memory")]
@@ -101,7 +101,7 @@ def face_rows(results: DemoResults) -> Rows:
     return [["", *heading], *(row for row in rows if any(row[1:]))]
 
 
-def scene_rows(results: DemoResults) -> Rows:
+def _scene_rows(results: DemoResults) -> Rows:
     """Make the table of the scenes: a heading, then for each cut how many frames a ghost lasts."""
     scenes = results.scenes
     scores = (GHOST_SCORE, LOWEST_SCORE)
@@ -171,7 +171,7 @@ def _versions() -> dict[str, str]:
 
 def _markdown(results: DemoResults) -> str:
     tables = []
-    for title, rows in ((_face_title(results), face_rows(results)), (_scenes_title(results), scene_rows(results))):
+    for title, rows in ((_face_title(results), _face_rows(results)), (_scenes_title(results), _scene_rows(results))):
         lines = [f"| {' | '.join(row)} |".replace("\n", ", ") for row in rows]
         rule = "|---|" + "---:|" * (len(rows[0]) - 1)
         tables.append("\n".join([f"## {title}", "", lines[0], rule, *lines[1:]]))

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from heatprop.evaluation.column_checks import BoolArray, IntArray
+from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.curves import area_of_hits
 from heatprop.evaluation.keys import Codes, number_rows
-from heatprop.evaluation.matching import VID, Rule, match_numbered
+from heatprop.evaluation.matching import VID, Rule, RuleLike, find_rule, match_numbered
 from heatprop.evaluation.order import code_order, falling_order
 
 
@@ -27,7 +27,7 @@ class AveragePrecision(NamedTuple):
     without_ground_truth: list[int | str]
 
 
-def average_precision(truth: GroundTruth, predictions: Predictions, *, rule: Rule = VID) -> AveragePrecision:
+def average_precision(truth: GroundTruth, predictions: Predictions, *, rule: RuleLike = VID) -> AveragePrecision:
     """Compute average precision per class and its mean (ILSVRC2015 devkit, ``eval_vid_detection.m``).
 
     Detections are matched frame by frame (`match`); those of all frames together, by falling score, give one curve
@@ -37,7 +37,7 @@ def average_precision(truth: GroundTruth, predictions: Predictions, *, rule: Rul
     Args:
         truth: Objects.
         predictions: Detections; there is no limit per frame.
-        rule: `VID`, `COCO`, or your own: ``VID._replace(iou_threshold=0.75)``.
+        rule: `VID`, `COCO`, their names, or your own: ``VID._replace(iou_threshold=0.75)``.
 
     Returns:
         Mean, average precision of each class, and the classes without ground truth.
@@ -52,6 +52,7 @@ def average_precision(truth: GroundTruth, predictions: Predictions, *, rule: Rul
         >>> average_precision(truth, found)  # 0.5 * 1 + 0.5 * 2/3
         AveragePrecision(mean=0.8333..., per_class={1: 0.8333...}, without_ground_truth=[])
     """
+    rule = find_rule(rule)
     codes = number_rows(truth, predictions)
     matches = match_numbered(truth, predictions, codes, rule=rule)
     correct = matches.truth_index >= 0
@@ -59,7 +60,12 @@ def average_precision(truth: GroundTruth, predictions: Predictions, *, rule: Rul
 
 
 def average_over_classes(
-    predictions: Predictions, codes: Codes, correct: BoolArray, counted: BoolArray, wanted: BoolArray, rule: Rule
+    predictions: Predictions,
+    codes: Codes,
+    correct: BoolArray,
+    counted: BoolArray | FloatArray,
+    wanted: BoolArray,
+    rule: Rule,
 ) -> AveragePrecision:
     """Sum up judged detections class by class.
 
@@ -67,7 +73,7 @@ def average_over_classes(
         predictions: Detections.
         codes: Frames and classes of both tables.
         correct: Whether each detection found an object, shape ``(n,)``.
-        counted: Whether each detection is on the curve at all, shape ``(n,)``.
+        counted: Whether each detection is on the curve at all, shape ``(n,)``; a fraction for one that counts in part.
         wanted: Which objects are to be found, shape ``(m,)``.
         rule: How the curve is summed up.
 
@@ -75,7 +81,7 @@ def average_over_classes(
         Mean, average precision of each class, and the classes without a wanted object.
     """
     objects = np.bincount(codes.truth_label[wanted], minlength=len(codes.labels))
-    rows = in_frame_order(codes, counted)
+    rows = in_frame_order(codes, counted > 0)
     rows = rows[code_order(codes.label[rows])]  # class by class, in each by frame
     ends = np.cumsum(np.bincount(codes.label[rows], minlength=len(codes.labels)))
     per_class: dict[int | str, float] = {}
@@ -85,7 +91,8 @@ def average_over_classes(
             without.append(name)
             continue
         same = rows[ends[code - 1] if code else 0 : ends[code]]
-        hits = np.flatnonzero(correct[same][falling_order(predictions.score[same])])
+        same = same[falling_order(predictions.score[same])]
+        hits = np.cumsum(counted[same], dtype=np.float64)[correct[same]] - 1  # how much comes before each true positive
         per_class[name] = area_of_hits(hits, int(objects[code]), recall_points=rule.recall_points)
     mean = float(np.mean(list(per_class.values()))) if per_class else float("nan")
     return AveragePrecision(mean, per_class, without)

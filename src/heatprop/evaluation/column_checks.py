@@ -24,6 +24,12 @@ def concatenate(name: str, columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(filled)
 
 
+def check_above_zero(name: str, value: float) -> None:
+    """Require a finite number above 0."""
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name} must be a number above 0, got {value}")
+
+
 def check_boxes(name: str, values: ArrayLike) -> FloatArray:
     """Require boxes ``(n, 4)`` of finite numbers."""
     boxes = np.asarray(values)
@@ -67,7 +73,7 @@ def check_names(name: str, values: ArrayLike, count: int) -> NDArray[Any]:
 def check_frames(name: str, values: ArrayLike, count: int) -> IntArray:
     """Require whole numbers that count frames."""
     column = _whole(name, check_column(name, values, count), "whole numbers")
-    far = np.abs(column) >= LARGEST_FRAME
+    far = (column >= LARGEST_FRAME) | (column <= -LARGEST_FRAME)
     if far.any():
         raise ValueError(
             f"{name} must count frames (below 2**31), got {column[far][0]}; number the frames 0, 1, 2, ..."
@@ -86,10 +92,13 @@ def check_flags(name: str, values: ArrayLike, count: int) -> BoolArray:
 def _whole(name: str, column: NDArray[Any], wanted: str) -> IntArray:
     if column.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold {wanted}, got {column.dtype}")
-    if column.dtype.kind != "f":
-        return column.astype(np.int64)
-    whole = np.isfinite(column) & (column == np.rint(column)) & (np.abs(column) < 2.0**63)
-    if not whole.all():
-        row = int((~whole).argmax())
-        raise ValueError(f"{name} must hold {wanted}, got {column[row]} in row {row}")
+    if column.dtype.kind == "f":
+        whole = np.isfinite(column) & (column == np.rint(column))
+        exact = np.abs(column) < 2.0**53
+    else:
+        whole, exact = np.ones(len(column), np.bool_), column <= np.iinfo(np.int64).max
+    if not (whole & exact).all():
+        row = int((~(whole & exact)).argmax())
+        advice = "" if not whole[row] else "; numbers so large are exact as int64 only, number them anew or use text"
+        raise ValueError(f"{name} must hold {wanted}, got {column[row]} in row {row}{advice}")
     return column.astype(np.int64)

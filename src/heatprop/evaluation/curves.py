@@ -1,10 +1,14 @@
 """Precision against recall: the curve, the area under it, and one point of it."""
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
 
 from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray
+
+_MOST_RECALL_POINTS = 1_000_000
+"""COCO reads a curve at 101 points."""
 
 
 class Curve(NamedTuple):
@@ -88,7 +92,8 @@ def area_under_curve(curve: Curve, *, recall_points: int | None = None) -> float
         In [0, 1]; NaN without ground truth.
 
     Raises:
-        ValueError: If there are fewer than 2 recall points.
+        TypeError: If ``recall_points`` is no whole number.
+        ValueError: If there are fewer than 2 recall points, or more than a million.
 
     Examples:
         Of 4 objects one is found, then nothing, then another: 0.25 * 1 + 0.25 * 2/3.
@@ -103,11 +108,12 @@ def area_under_curve(curve: Curve, *, recall_points: int | None = None) -> float
     return area_of_hits(hits, curve.ground_truth, recall_points=recall_points)
 
 
-def area_of_hits(hits: IntArray, ground_truth: int, *, recall_points: int | None = None) -> float:
+def area_of_hits(hits: IntArray | FloatArray, ground_truth: int, *, recall_points: int | None = None) -> float:
     """`area_under_curve` from the places of the true positives alone: between them recall stands, precision falls.
 
     Args:
-        hits: How many detections come before each true positive, rising, shape ``(k,)``.
+        hits: How many detections come before each true positive, rising, shape ``(k,)``; false positives may count
+            as fractions.
         ground_truth: How many objects there are to find.
         recall_points: As in `area_under_curve`.
 
@@ -115,14 +121,14 @@ def area_of_hits(hits: IntArray, ground_truth: int, *, recall_points: int | None
         In [0, 1]; NaN without ground truth.
 
     Raises:
-        ValueError: If there are fewer than 2 recall points.
+        TypeError: If ``recall_points`` is no whole number.
+        ValueError: If there are fewer than 2 recall points, or more than a million.
 
     Examples:
         >>> round(area_of_hits(np.array([0, 2]), ground_truth=4), 4)
         0.4167
     """
-    if recall_points is not None and recall_points < 2:
-        raise ValueError(f"recall_points must be None or at least 2, got {recall_points}")
+    _check_recall_points(recall_points)
     if ground_truth == 0:
         return float("nan")
     found = np.arange(1, len(hits) + 1)
@@ -169,3 +175,16 @@ def read_at_recall(curve: Curve, recall: float) -> Reading | None:
         precision=float(curve.precision[point]),
         score=float(curve.score[point]),
     )
+
+
+def _check_recall_points(recall_points: int | None) -> None:
+    if recall_points is None:
+        return
+    if not isinstance(recall_points, numbers.Integral) or isinstance(recall_points, bool):
+        raise TypeError(f"recall_points must be None or a whole number, got {recall_points!r}")
+    if recall_points < 2:
+        raise ValueError(f"recall_points must be None or at least 2, got {recall_points}")
+    if recall_points > _MOST_RECALL_POINTS:
+        raise ValueError(
+            f"recall_points must be at most {_MOST_RECALL_POINTS}, got {recall_points}; None takes the whole area"
+        )

@@ -11,7 +11,7 @@ from heatprop.evaluation.matching import Rule, match
 from heatprop.evaluation.overlap import iou, pairs_in_groups
 from heatprop.evaluation.picture_sizes import PictureSize, picture_sizes
 
-GHOST_LINK = Rule(iou_threshold=0.5, small_objects=False, plus_one=False)
+_GHOST_LINK = Rule(iou_threshold=0.5, small_objects=False, plus_one=False)
 """When a ghost is the same as one of the frame before."""
 
 
@@ -162,7 +162,7 @@ def ghost_age(
     ghosts = predictions.select(rows)._replace(box=_clipped(predictions, picture_size)[rows])
     count = len(rows)
     before = GroundTruth(ghosts.video, ghosts.frame + 1, np.arange(count), ghosts.label, ghosts.box)
-    previous = match(before, ghosts, rule=GHOST_LINK).truth_index  # (n,), always an earlier row
+    previous = match(before, ghosts, rule=_GHOST_LINK).truth_index  # (n,), always an earlier row
     age = _chain_lengths(previous)
     last = np.ones(count, np.bool_)
     last[previous[previous >= 0]] = False

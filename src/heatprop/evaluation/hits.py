@@ -7,7 +7,7 @@ import numpy as np
 from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.keys import joint_codes
-from heatprop.evaluation.matching import VID, Rule, match
+from heatprop.evaluation.matching import VID, RuleLike, match
 from heatprop.evaluation.order import starts_of_runs
 from heatprop.evaluation.tracks import order_tracks
 
@@ -42,7 +42,7 @@ def track_hits(
     *,
     score: float | None = None,
     recall: float | None = None,
-    rule: Rule = VID,
+    rule: RuleLike = VID,
 ) -> TrackHits:
     """Find out in which frames each track was found, at a fixed score or at a fixed recall.
 
@@ -99,7 +99,7 @@ def track_hits(
     )
 
 
-def _finders(truth: GroundTruth, predictions: Predictions, rule: Rule) -> IntArray:
+def _finders(truth: GroundTruth, predictions: Predictions, rule: RuleLike) -> IntArray:
     """Row of the prediction that found each box, -1 for none."""
     matches = match(truth, predictions, rule=rule)
     matched = np.flatnonzero(matches.truth_index >= 0)

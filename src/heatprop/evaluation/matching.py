@@ -1,6 +1,6 @@
 """Which detection found which object: the greedy matching of the ILSVRC devkit, all frames at once."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from heatprop.evaluation.keys import Codes, group_codes, number_rows
 from heatprop.evaluation.order import code_order, grouped_order, starts_of_runs
 from heatprop.evaluation.overlap import iou, pairs_in_groups
 
-TOLERANCE = 10
+_TOLERANCE = 10
 """Pixels by which the devkit lets a small box be off."""
 
 
@@ -37,6 +37,9 @@ VID = Rule()
 COCO = Rule(small_objects=False, plus_one=False, recall_points=101)
 """Like COCO at one IoU threshold: flat threshold, no +1, 101 recall points."""
 
+RuleLike = Rule | Literal["vid", "coco", "fgfa"]
+"""A rule, or the name of one; ``"fgfa"`` is `VID`, with the false positives of FGFA's script on subsets of objects."""
+
 
 class Matches(NamedTuple):
     """What became of each prediction; an unmatched one that is not ignored is a false positive.
@@ -50,7 +53,31 @@ class Matches(NamedTuple):
     ignored: BoolArray
 
 
-def match(truth: GroundTruth, predictions: Predictions, *, rule: Rule = VID, same_label: bool = True) -> Matches:
+def find_rule(rule: RuleLike) -> Rule:
+    """Take a rule by name.
+
+    Args:
+        rule: ``"vid"``, ``"coco"``, ``"fgfa"``, or a rule of your own.
+
+    Returns:
+        The rule.
+
+    Raises:
+        ValueError: If there is none of that name.
+
+    Examples:
+        >>> find_rule("coco").recall_points
+        101
+    """
+    if isinstance(rule, Rule):
+        return rule
+    rules = {"vid": VID, "coco": COCO, "fgfa": VID}
+    if rule not in rules:
+        raise ValueError(f"rule must be a Rule or one of {', '.join(map(repr, rules))}, got {rule!r}")
+    return rules[rule]
+
+
+def match(truth: GroundTruth, predictions: Predictions, *, rule: RuleLike = VID, same_label: bool = True) -> Matches:
     """Let each detection, by falling score, take the object that it overlaps most (ILSVRC2015 devkit).
 
     In each frame and class the detections come by falling score, equal scores in the order given. Each takes,
@@ -80,7 +107,8 @@ def match(truth: GroundTruth, predictions: Predictions, *, rule: Rule = VID, sam
         >>> match(truth, found).truth_index
         array([ 0, -1])
     """
-    return match_numbered(truth, predictions, number_rows(truth, predictions), rule=rule, same_label=same_label)
+    codes = number_rows(truth, predictions)
+    return match_numbered(truth, predictions, codes, rule=find_rule(rule), same_label=same_label)
 
 
 def match_numbered(
@@ -100,7 +128,7 @@ def match_numbered(
     return Matches(truth_index, ignored & (truth_index < 0))
 
 
-def iou_thresholds(boxes: FloatArray, rule: Rule = VID) -> FloatArray:
+def iou_thresholds(boxes: FloatArray, rule: RuleLike = VID) -> FloatArray:
     r"""Give each object the IoU that a detection of it must reach.
 
     $$\min\left(t,\ \frac{w h}{(w + 10)(h + 10)}\right)$$
@@ -118,12 +146,13 @@ def iou_thresholds(boxes: FloatArray, rule: Rule = VID) -> FloatArray:
         >>> iou_thresholds(np.array([[1.0, 1, 10, 10], [1, 1, 20, 20], [1, 1, 100, 100]]))
         array([0.25      , 0.44444444, 0.5       ])
     """
+    rule = find_rule(rule)
     if not rule.small_objects:
         return np.full(len(boxes), float(rule.iou_threshold))
     one = 1.0 if rule.plus_one else 0.0
     width = np.maximum(boxes[:, 2] - boxes[:, 0] + one, 0)
     height = np.maximum(boxes[:, 3] - boxes[:, 1] + one, 0)
-    lenient: FloatArray = width * height / ((width + TOLERANCE) * (height + TOLERANCE))
+    lenient: FloatArray = width * height / ((width + _TOLERANCE) * (height + _TOLERANCE))
     return np.minimum(lenient, rule.iou_threshold)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from heatprop.evaluation.column_checks import FloatArray
+from heatprop.evaluation.column_checks import FloatArray, check_above_zero
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.evaluation.overlap import iou
 from heatprop.evaluation.picture_sizes import PictureSize, picture_sizes
@@ -39,7 +39,8 @@ def displacement(
         In cells, shape ``(n,)``; NaN for the first box of a track, the first after a gap, and ignored boxes.
 
     Raises:
-        ValueError: If a track has two boxes in one frame, or a picture size is missing.
+        ValueError: If a track has two boxes in one frame, a picture size is missing, or ``input_size`` or ``stride``
+            is not above 0.
 
     Examples:
         >>> boxes = [[0, 0, 40, 40], [12, 4, 52, 44], [12, 4, 52, 44]]
@@ -49,6 +50,8 @@ def displacement(
         >>> displacement(truth, picture_size=(1024, 512))  # half as large on the 512 px input
         array([nan, 1.5, nan])
     """
+    for name, value in (("input_size", input_size), ("stride", stride)):
+        check_above_zero(name, value)
     boxes = truth.box
     if picture_size is not None:
         sizes = picture_sizes(picture_size, truth.video)  # (n, 2)
@@ -93,6 +96,7 @@ def motion_iou(truth: GroundTruth, *, reach: int = 10, plus_one: bool = True) ->
     tracks = order_tracks(truth)
     boxes = truth.box[tracks.rows]
     total, count = np.zeros(len(boxes)), np.zeros(len(boxes))
+    reach = min(reach, int(np.ptp(tracks.frame)) if len(boxes) else 0)  # farther away there is nothing
     for distance in [*range(-reach, 0), *range(1, reach + 1)]:
         place = boxes_at(tracks, distance)
         here = np.flatnonzero(place >= 0)

@@ -10,7 +10,7 @@ from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.curves import Curve, trace_curve
 from heatprop.evaluation.keys import frame_codes, number_rows
-from heatprop.evaluation.matching import VID, Matches, Rule, match_numbered
+from heatprop.evaluation.matching import VID, Matches, Rule, RuleLike, find_rule, match_numbered
 from heatprop.evaluation.order import falling_order, starts_of_runs
 from heatprop.evaluation.overlap import iou, pairs_in_groups
 
@@ -68,7 +68,7 @@ def motion_iou_subsets(
 
 
 def subset_average_precision(
-    truth: GroundTruth, predictions: Predictions, subsets: Subsets, *, rule: Rule = VID
+    truth: GroundTruth, predictions: Predictions, subsets: Subsets, *, rule: RuleLike = VID
 ) -> dict[str, AveragePrecision]:
     """Compute average precision on each subset of the objects (FGFA's motion-specific mAP).
 
@@ -76,11 +76,17 @@ def subset_average_precision(
     detection that found one of them is neither right nor wrong; a false positive counts where the object nearest
     to it (`nearest_object`) is in the subset, and in every subset where its frame has no object.
 
+    With ``rule="fgfa"`` a false positive counts as in FGFA's script: whole where the object that it overlaps most, of
+    any class, is in the subset, or where the frame has no other objects. Where that is a tie, as it mostly is when it
+    touches nothing, it counts by the share of the frame's objects *outside* the subset; in a frame without
+    objects by the share of all objects inside. FGFA's figures also take an object without motion IoU as fast:
+    ``motion_iou_subsets(np.nan_to_num(motion_iou(truth)))``.
+
     Args:
         truth: Objects.
         predictions: Detections.
         subsets: Name -> mask over the ground truth, from `displacement_subsets`, `motion_iou_subsets` or your own.
-        rule: When a detection counts.
+        rule: When a detection counts, ``"fgfa"`` for instance.
 
     Returns:
         Name -> average precision.
@@ -96,24 +102,25 @@ def subset_average_precision(
         >>> {name: ap.mean for name, ap in subset_average_precision(truth, found, near_left).items()}
         {'left': 0.0, 'right': 1.0}
     """
+    judge = _judge_as_fgfa if rule == "fgfa" else _judge_by_nearest
+    rule = find_rule(rule)
     codes = number_rows(truth, predictions)
     matches = match_numbered(truth, predictions, codes, rule=rule)
-    nearest = _nearest_of_unmatched(truth, predictions, matches, rule)
-    result = {}
-    for name, mask in subsets.items():
-        wanted = _wanted(name, mask, truth)
-        correct, counted = _judge(matches, nearest, wanted)
-        result[name] = average_over_classes(predictions, codes, correct, counted, wanted, rule)
-    return result
+    wanted = {name: _wanted(name, mask, truth) for name, mask in subsets.items()}
+    return {
+        name: average_over_classes(predictions, codes, correct, counted, wanted[name], rule)
+        for name, (correct, counted) in judge(truth, predictions, matches, wanted, rule).items()
+    }
 
 
 def subset_curves(
-    truth: GroundTruth, predictions: Predictions, subsets: Subsets, *, rule: Rule = VID, same_label: bool = False
+    truth: GroundTruth, predictions: Predictions, subsets: Subsets, *, rule: RuleLike = VID, same_label: bool = False
 ) -> dict[str, Curve]:
     """Trace class-agnostic precision against recall on each subset of the objects (Fig. 5, Table 3).
 
-    The rules are those of `subset_average_precision`, with all classes on one curve. Read the curves with
-    `read_at_recall`; the legend of Fig. 5 is their `area_under_curve`.
+    The rules are those of `subset_average_precision`, with all classes on one curve; false positives always go to the
+    nearest object, since a curve counts whole detections. Read the curves with `read_at_recall`; the legend of Fig. 5
+    is their `area_under_curve`.
 
     Args:
         truth: Objects.
@@ -128,16 +135,15 @@ def subset_curves(
     Raises:
         ValueError: If a mask does not fit the ground truth.
     """
+    rule = find_rule(rule)
     codes = number_rows(truth, predictions)
     matches = match_numbered(truth, predictions, codes, rule=rule, same_label=same_label)
-    nearest = _nearest_of_unmatched(truth, predictions, matches, rule)
+    wanted = {name: _wanted(name, mask, truth) for name, mask in subsets.items()}
     curves = {}
-    for name, mask in subsets.items():
-        wanted = _wanted(name, mask, truth)
-        correct, counted = _judge(matches, nearest, wanted)
+    for name, (correct, counted) in _judge_by_nearest(truth, predictions, matches, wanted, rule).items():
         rows = in_frame_order(codes, counted)
         rows = rows[falling_order(predictions.score[rows])]
-        curves[name] = trace_curve(predictions.score[rows], correct[rows], int(wanted.sum()))
+        curves[name] = trace_curve(predictions.score[rows], correct[rows], int(wanted[name].sum()))
     return curves
 
 
@@ -177,13 +183,6 @@ def nearest_object(truth: GroundTruth, predictions: Predictions, *, plus_one: bo
     return nearest
 
 
-def _nearest_of_unmatched(truth: GroundTruth, predictions: Predictions, matches: Matches, rule: Rule) -> IntArray:
-    rows = np.flatnonzero((matches.truth_index < 0) & ~matches.ignored)
-    nearest = np.full(len(predictions.box), -1)
-    nearest[rows] = nearest_object(truth, predictions.select(rows), plus_one=rule.plus_one)
-    return nearest
-
-
 def _wanted(name: str, mask: NDArray[np.bool_], truth: GroundTruth) -> BoolArray:
     mask = np.asarray(mask)
     if mask.dtype != np.bool_ or mask.shape != truth.ignore.shape:
@@ -192,11 +191,54 @@ def _wanted(name: str, mask: NDArray[np.bool_], truth: GroundTruth) -> BoolArray
     return mask & ~truth.ignore
 
 
-def _judge(matches: Matches, nearest: IntArray, wanted: BoolArray) -> tuple[BoolArray, BoolArray]:
-    """Which detections are right on a subset, and which are on its curve at all."""
-    correct = _at(wanted, matches.truth_index, missing=False)
-    wrong = (matches.truth_index < 0) & ~matches.ignored & _at(wanted, nearest, missing=True)
-    return correct, correct | wrong
+def _judge_by_nearest(
+    truth: GroundTruth, predictions: Predictions, matches: Matches, wanted: Mapping[str, BoolArray], rule: Rule
+) -> dict[str, tuple[BoolArray, BoolArray]]:
+    """For each subset which detections are right, and which are on its curve at all."""
+    wrong = (matches.truth_index < 0) & ~matches.ignored
+    nearest = np.full(len(predictions.box), -1)
+    nearest[wrong] = nearest_object(truth, predictions.select(wrong), plus_one=rule.plus_one)
+    judged = {}
+    for name, mask in wanted.items():
+        correct = _at(mask, matches.truth_index, missing=False)
+        judged[name] = correct, correct | (wrong & _at(mask, nearest, missing=True))
+    return judged
+
+
+def _judge_as_fgfa(
+    truth: GroundTruth, predictions: Predictions, matches: Matches, wanted: Mapping[str, BoolArray], rule: Rule
+) -> dict[str, tuple[BoolArray, FloatArray]]:
+    """For each subset which detections are right, and how much each counts."""
+    wrong = np.flatnonzero((matches.truth_index < 0) & ~matches.ignored)
+    shares = _shares_of_fgfa(truth, predictions.select(wrong), wanted, plus_one=rule.plus_one)
+    judged = {}
+    for name, mask in wanted.items():
+        correct = _at(mask, matches.truth_index, missing=False)
+        counted = correct.astype(np.float64)
+        counted[wrong] = shares[name]
+        judged[name] = correct, counted
+    return judged
+
+
+def _shares_of_fgfa(
+    truth: GroundTruth, wrong: Predictions, wanted: Mapping[str, BoolArray], *, plus_one: bool
+) -> dict[str, FloatArray]:
+    """For each subset how much of each false positive counts."""
+    objects = np.flatnonzero(~truth.ignore)
+    truth_frames, frames = frame_codes(truth.select(objects), wrong)
+    of_all = {name: mask[objects].mean() if len(objects) else 0.0 for name, mask in wanted.items()}
+    shares = {name: np.full(len(frames), share) for name, share in of_all.items()}
+    for rows, places in pairs_in_groups(frames, truth_frames):
+        overlap = iou(wrong.box[rows], truth.box[objects[places]], plus_one=plus_one)
+        starts = starts_of_runs(rows)
+        count = np.diff(starts, append=len(rows))
+        for name, mask in wanted.items():
+            inside = mask[objects[places]]
+            within = np.maximum.reduceat(np.where(inside, overlap, -1), starts)
+            without = np.maximum.reduceat(np.where(inside, -1, overlap), starts)
+            tie = np.add.reduceat(~inside, starts, dtype=np.float64) / count
+            shares[name][rows[starts]] = np.where(within > without, 1, np.where(within < without, 0, tie))
+    return shares
 
 
 def _at(mask: BoolArray, rows: IntArray, *, missing: bool) -> BoolArray:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray, check_boxes
+from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray, check_above_zero, check_boxes
 
 SURE = 0.3
 """Network score from which a detection is an object."""
@@ -35,7 +35,8 @@ def tracked_displacement(
         `suggest_radius` and `uncovered_pairs`.
 
     Raises:
-        ValueError: If a key is missing, shapes do not fit, or a track has two detections in a frame.
+        ValueError: If a key is missing, shapes do not fit, a track has two detections in a frame, or the stride is not
+            above 0.
 
     Examples:
         >>> one = dict(labels=[0], track_ids=[4], network_scores=[0.9], carried=[False])
@@ -43,6 +44,7 @@ def tracked_displacement(
         >>> tracked_displacement(frames)
         array([nan,  3.])
     """
+    check_above_zero("stride", stride)
     before, parts = None, [np.zeros(0)]
     for number, found in enumerate(frames):
         now = _read(found, number, stride=stride, score=score)

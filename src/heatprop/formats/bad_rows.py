@@ -4,8 +4,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+LARGEST_EXACT = 2**53
+"""Whole numbers below this are exact in ``float64``; above it neighbours become one number."""
+_LARGEST_WHOLE = 2**63 - 1
+"""The largest whole number that a column holds."""
 LISTED = 1000
 """How many malformed rows are listed; more are only counted."""
 
@@ -92,31 +97,85 @@ def parse_number(name: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
+        raise ValueError(f"{name} must be a finite number, got {shorten(value)}")
     return number
 
 
-def parse_whole(name: str, value: Any, *, low: int | None = None) -> int:
+def parse_whole(name: str, value: Any, *, low: int = -_LARGEST_WHOLE, high: int = _LARGEST_WHOLE) -> int:
     """Require a whole number, as text or as JSON holds it; ``3.0`` is one.
 
     Args:
         name: What it is, for the error.
         value: What came.
         low: Smallest value allowed.
+        high: Largest value allowed; by default the largest that a column of ``int64`` holds.
 
     Returns:
-        The number.
+        The number, exact.
 
     Raises:
-        ValueError: If it is none or too small.
+        ValueError: If it is none, too small or too large.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        whole = value
-    else:
+    whole = _exact(value)
+    if whole is None:
         number = parse_number(name, value)
         if number != int(number):
-            raise ValueError(f"{name} must be a whole number, got {value!r}")
+            raise ValueError(f"{name} must be a whole number, got {shorten(value)}")
+        if abs(number) >= LARGEST_EXACT:
+            raise ValueError(f"{name} must be below 2**53 to be exact, got {shorten(value)}")
         whole = int(number)
-    if low is not None and whole < low:
-        raise ValueError(f"{name} must be at least {low}, got {value!r}")
+    if whole < low:
+        raise ValueError(f"{name} must be at least {low}, got {shorten(value)}")
+    if whole > high:
+        raise ValueError(f"{name} must be at most {high}, got {shorten(value)}")
     return whole
+
+
+def parse_path(name: str, value: str) -> str:
+    """Require a name that stays below the folder it is joined to.
+
+    Args:
+        name: What it is, for the error.
+        value: What came.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: If it is absolute, leads out of the folder by ``..``, or no file can have it.
+
+    Examples:
+        >>> parse_path("video", "val/ILSVRC2015_val_00000000")
+        'val/ILSVRC2015_val_00000000'
+    """
+    parts = (*PurePosixPath(value).parts, *PureWindowsPath(value).parts)
+    absolute = PurePosixPath(value).is_absolute() or PureWindowsPath(value).anchor
+    if absolute or ".." in parts or "\0" in value:
+        raise ValueError(f"{name} must stay below its folder, without '..' or a leading '/', got {shorten(value)}")
+    return value
+
+
+def shorten(value: Any) -> str:
+    """Show a value in an error, in at most 60 characters, however long, deep or large it is.
+
+    Examples:
+        >>> shorten("x" * 1000)
+        "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
+    """
+    if isinstance(value, str | bytes):
+        value = value[:100]  # repr goes through all of it
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # more digits than Python prints, or too many brackets
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _exact(value: Any) -> int | None:
+    """A whole number that need not go through ``float``, which holds 53 bits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return int(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

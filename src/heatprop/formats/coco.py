@@ -6,15 +6,16 @@ from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from heatprop.evaluation.column_checks import IntArray
+from heatprop.evaluation.column_checks import LARGEST_FRAME, IntArray, check_names
 from heatprop.evaluation.columns import GroundTruth, Predictions
-from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_whole
-from heatprop.formats.json_files import load_json, require
+from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_path, parse_whole
+from heatprop.formats.json_files import load_json, require, show_json
 from heatprop.formats.whole_files import replacing
 
-FRAME_KEYS = ("frame_id", "frame_index")
-TRACK_KEYS = ("instance_id", "track_id")
+_FRAME_KEYS = ("frame_id", "frame_index")
+_TRACK_KEYS = ("instance_id", "track_id")
 
 
 class CocoImages(NamedTuple):
@@ -79,14 +80,14 @@ def read_coco(path: str | PathLike[str], *, skipped: Skipped | None = None) -> C
         with located(path, name, skipped):
             image = _known("image_id", require(one, "image_id"), place)
             label = _known("category_id", require(one, "category_id"), images.categories)
-            track = next((parse_whole(key, one[key]) for key in TRACK_KEYS if one.get(key) is not None), -1)
+            track = next((parse_whole(key, one[key]) for key in _TRACK_KEYS if one.get(key) is not None), -1)
             ignore = bool(one.get("iscrowd")) or bool(one.get("ignore"))
-            rows.append((place[image], track, label, ignore, *_parse_box(require(one, "bbox"))))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 8)
-    row, tracks, labels, ignored = table[:, :4].astype(np.int64).T
+            rows.append((place[image], track, label, ignore, _parse_box(require(one, "bbox"))))
+    places, ids, labels, ignored, boxes = zip(*rows, strict=True) if rows else ((),) * 5
+    row, tracks = np.array(places, np.int64), np.array(ids, np.int64)  # ids have 63 bits, float64 holds 53
     tracks = np.where(tracks < 0, -1 - np.arange(len(tracks)), tracks)
-    columns = {"track": tracks, "label": labels, "box": table[:, 4:], "ignore": ignored}
-    return CocoData(GroundTruth(video=images.video[row], frame=images.frame[row], **columns), images)
+    truth = GroundTruth(images.video[row], images.frame[row], tracks, np.array(labels, np.int64), boxes, ignored)
+    return CocoData(truth, images)
 
 
 def read_coco_results(path: str | PathLike[str], images: CocoImages, *, skipped: Skipped | None = None) -> Predictions:
@@ -110,11 +111,10 @@ def read_coco_results(path: str | PathLike[str], images: CocoImages, *, skipped:
             image = _known("image_id", require(one, "image_id"), place)
             label = _known("category_id", require(one, "category_id"), images.categories)
             score = parse_number("score", require(one, "score"))
-            rows.append((place[image], label, score, *_parse_box(require(one, "bbox"))))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
-    row, labels = table[:, :2].astype(np.int64).T
-    columns = {"label": labels, "score": table[:, 2], "box": table[:, 3:]}
-    return Predictions(video=images.video[row], frame=images.frame[row], **columns)
+            rows.append((place[image], label, score, _parse_box(require(one, "bbox"))))
+    places, labels, scores, boxes = zip(*rows, strict=True) if rows else ((),) * 4
+    row = np.array(places, np.int64)
+    return Predictions(images.video[row], images.frame[row], np.array(labels, np.int64), scores, boxes)
 
 
 def write_coco(path: str | PathLike[str], data: CocoData) -> None:
@@ -148,25 +148,56 @@ def write_coco(path: str | PathLike[str], data: CocoData) -> None:
         json.dump(({"videos": videos} if videos else {}) | members, file)
 
 
-def write_coco_results(path: str | PathLike[str], predictions: Predictions, images: CocoImages) -> None:
+def write_coco_results(
+    path: str | PathLike[str], predictions: Predictions, images: CocoImages, *, track: ArrayLike | None = None
+) -> None:
     """Write detections in COCO's results format.
 
     Args:
         path: File to write; it is replaced when the new one is whole.
         predictions: Detections; ``video`` and ``frame`` as in ``images``.
         images: The data set that gives the ids.
+        track: Which object each is, written as ``track_id``, shape ``(n,)``; ``None``: nobody knows.
 
     Raises:
-        ValueError: If a detection lies in none of the images.
+        ValueError: If a detection lies in none of the images, or there is another number of tracks.
     """
-    columns = (predictions.label.tolist(), _box_lists(predictions), predictions.score.tolist())
+    columns = [predictions.label.tolist(), _box_lists(predictions), predictions.score.tolist()]
+    if track is not None:
+        columns.append(check_names("track", track, len(predictions.box)).tolist())
     rows = zip(_find_images(predictions, images), *columns, strict=True)
-    names = ("image_id", "category_id", "bbox", "score")
+    names = ("image_id", "category_id", "bbox", "score", "track_id")[: 1 + len(columns)]
     with replacing(path) as file:
         file.write("[")
         for number, row in enumerate(rows):
             file.write(("," if number else "") + "\n" + json.dumps(dict(zip(names, row, strict=True))))
         file.write("\n]\n")
+
+
+def coco_result_rows(
+    image_id: int,
+    labels: NDArray[np.integer],
+    boxes: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    track: NDArray[np.integer],
+) -> Iterator[dict[str, Any]]:
+    """Give an image's elements of COCO's results format, with identities, for files that grow image by image.
+
+    Args:
+        image_id: Of the image.
+        labels: Class index from 0, shape ``(n,)``; categories count from 1.
+        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
+        scores: Shape ``(n,)``.
+        track: Which object each is, shape ``(n,)``.
+
+    Yields:
+        Dicts; coordinates are rounded to 1/1,000 of a pixel, scores to 6 digits.
+    """
+    columns = (labels.tolist(), boxes.tolist(), scores.tolist(), track.tolist())
+    for label, (x1, y1, x2, y2), score, number in zip(*columns, strict=True):
+        bbox = [round(side, 3) for side in (x1, y1, x2 - x1, y2 - y1)]
+        one = {"image_id": image_id, "category_id": label + 1, "bbox": bbox, "score": round(score, 6)}
+        yield one | {"track_id": number}
 
 
 def _read_images(path: str | PathLike[str], data: Any, skipped: Skipped | None) -> CocoImages:
@@ -178,8 +209,11 @@ def _read_images(path: str | PathLike[str], data: Any, skipped: Skipped | None) 
             image_id = parse_whole("id", require(one, "id"), low=0)
             if image_id in rows:
                 raise ValueError(f"ids must differ, got {image_id} again")
-            width, height = (parse_whole(key, one.get(key) or 0, low=0) for key in ("width", "height"))
-            rows[image_id] = (*_parse_time(one, image_id, videos), width, height, str(one.get("file_name", "")))
+            width, height = (
+                parse_whole(key, one.get(key) or 0, low=0, high=LARGEST_FRAME) for key in ("width", "height")
+            )
+            file_name = parse_path("file_name", str(one.get("file_name", "")))
+            rows[image_id] = (*_parse_time(one, image_id, videos), width, height, file_name)
     table = np.array([(image_id, *row[:4]) for image_id, row in rows.items()], dtype=np.int64).reshape(-1, 5)
     file_names = [row[4] for row in rows.values()]
     return CocoImages(table[:, 0], table[:, 1], table[:, 2], table[:, 3], table[:, 4], file_names, videos, categories)
@@ -192,8 +226,10 @@ def _parse_time(one: dict[str, Any], image_id: int, videos: dict[int, str]) -> t
         return (-1 - image_id if videos else image_id), 0
     if not videos:
         raise ValueError(f"video_id must be one of the file's videos, got {video!r} and no 'videos'")
-    key = next((key for key in FRAME_KEYS if key in one), FRAME_KEYS[0])
-    return _known("video_id", video, videos), parse_whole(key, require(one, key))
+    key = next((key for key in _FRAME_KEYS if key in one), _FRAME_KEYS[0])
+    return _known("video_id", video, videos), parse_whole(
+        key, require(one, key), low=-LARGEST_FRAME + 1, high=LARGEST_FRAME - 1
+    )
 
 
 def _read_names(path: str | PathLike[str], data: Any, member: str, skipped: Skipped | None) -> dict[int, str]:
@@ -224,11 +260,11 @@ def _known(name: str, value: Any, known: dict[int, Any]) -> int:
 
 def _parse_box(box: Any) -> tuple[float, float, float, float]:
     if not isinstance(box, list) or len(box) != 4:
-        raise ValueError(f"bbox must be [x, y, width, height], got {json.dumps(box)[:60]}")
+        raise ValueError(f"bbox must be [x, y, width, height], got {show_json(box)}")
     x, y, width, height = (parse_number("bbox", number) for number in box)
     if width < 0 or height < 0:
         raise ValueError(f"bbox must have a width and height of at least 0, got {width:g} and {height:g}")
-    return x, y, x + width, y + height
+    return x, y, parse_number("x + width", x + width), parse_number("y + height", y + height)
 
 
 def _box_lists(table: GroundTruth | Predictions) -> list[list[float]]:

@@ -13,7 +13,7 @@ from heatprop.formats.imagenet_lists import FrameList
 from heatprop.formats.number_rows import read_number_rows
 from heatprop.formats.whole_files import replacing
 
-COLUMNS = ("frame_id", "class_id", "confidence", "xmin", "ymin", "xmax", "ymax")
+_COLUMNS = ("frame_id", "class_id", "confidence", "xmin", "ymin", "xmax", "ymax")
 
 
 def read_detections_file(
@@ -56,7 +56,7 @@ def iterate_detections_file(
     """
     order = np.argsort(frames.frame_id, kind="stable")
     ids = frames.frame_id[order]
-    for lines, values in read_number_rows(path, COLUMNS, skipped=skipped):
+    for lines, values in read_number_rows(path, _COLUMNS, skipped=skipped):
         frame_id, class_id = values[:, 0], values[:, 1]
         place = np.minimum(np.searchsorted(ids, frame_id), max(len(ids) - 1, 0))
         known = ids[place] == frame_id if len(ids) else np.zeros(len(lines), dtype=np.bool_)

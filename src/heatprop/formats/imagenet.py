@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from heatprop.evaluation.column_checks import FloatArray, IntArray
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.formats.bad_rows import Skipped
 from heatprop.formats.imagenet_classes import VID_WNIDS, class_ids
@@ -38,9 +39,8 @@ def read_vid(
     Raises:
         ValueError: If a file is missing or malformed, or there are objects and none is of the classes.
     """
-    table = _read_table(Path(root) / "Annotations" / "VID", list(frames.paths()), classes, skipped)
-    place, track, label = table[:, :3].astype(np.int64).T
-    return GroundTruth(video=frames.video[place], frame=frames.frame[place], track=track, label=label, box=table[:, 3:])
+    place, track, label, box = _read_columns(Path(root) / "Annotations" / "VID", list(frames.paths()), classes, skipped)
+    return GroundTruth(video=frames.video[place], frame=frames.frame[place], track=track, label=label, box=box)
 
 
 def read_det(
@@ -67,24 +67,25 @@ def read_det(
     Raises:
         ValueError: If a file is missing or malformed, or there are objects and none is of the classes.
     """
-    table = _read_table(Path(root) / "Annotations" / "DET", list(names), classes, skipped)
-    place, _, label = table[:, :3].astype(np.int64).T
-    return GroundTruth(video=place, frame=np.zeros(len(table), np.int64), track=None, label=label, box=table[:, 3:])
+    place, _, label, box = _read_columns(Path(root) / "Annotations" / "DET", list(names), classes, skipped)
+    return GroundTruth(video=place, frame=np.zeros(len(place), np.int64), track=None, label=label, box=box)
 
 
-def _read_table(
+def _read_columns(
     folder: Path, names: list[str], classes: Sequence[str], skipped: Skipped | None
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Rows of place in names, track, label, x1, y1, x2, y2."""
+) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+    """Place in names, track, label and box of each object."""
     ids = class_ids(classes)
     places = {name: place for place, name in enumerate(names)}
     rows, other = [], ""
     for name, annotation in read_annotations(folder, places, skipped=skipped):
         for one in annotation.objects:
             if one.name in ids:
-                rows.append((places[name], one.track, ids[one.name], *one.box))
+                rows.append((places[name], one.track, ids[one.name], one.box))
             else:
                 other = one.name
     if other and not rows:
         raise ValueError(f"{folder}: no object has a known class, one has {other!r}; pass the names as classes")
-    return np.array(rows, dtype=np.float64).reshape(-1, 7)
+    place, track, label, box = zip(*rows, strict=True) if rows else ((),) * 4
+    boxes = np.array(box, np.float64).reshape(-1, 4)
+    return np.array(place, np.int64), np.array(track, np.int64), np.array(label, np.int64), boxes  # 63 bits, not 53

@@ -8,9 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from heatprop.evaluation.column_checks import IntArray
-from heatprop.formats.bad_rows import Skipped, located, parse_whole
+from heatprop.evaluation.column_checks import LARGEST_FRAME, IntArray
+from heatprop.formats.bad_rows import LARGEST_EXACT, Skipped, located, parse_path, parse_whole, shorten
 from heatprop.formats.whole_files import replacing
+
+_MOST_FRAMES = 10_000_000
+"""How many frames a list of videos may stand for; ImageNet VID has 1.3 million."""
 
 
 class FrameList(NamedTuple):
@@ -75,7 +78,7 @@ def read_frame_list(path: str | PathLike[str], *, skipped: Skipped | None = None
         return _frames_of_paths(path, rows, skipped)
     firsts = [columns[0] for _, _, columns in rows]
     if all(columns[1] == 0 for _, _, columns in rows) and len(set(firsts)) == len(firsts):
-        return _frames_of_videos(rows)
+        return _frames_of_videos(path, rows, skipped)
     return _number([(video, columns[1]) for _, video, columns in rows])
 
 
@@ -93,7 +96,7 @@ def list_frames(root: str | PathLike[str], split: str = "val") -> FrameList:
         ValueError: If there are none.
     """
     base = Path(root) / "Annotations" / "VID"
-    rows = [(video, int(name[:-4])) for video, name in _annotations(base, split) if name[:-4].isdecimal()]
+    rows = [_split_path(f"{video}/{name[:-4]}") for video, name in _annotations(base, split) if name[:-4].isdecimal()]
     if not rows:
         raise ValueError(
             f"{base / split} must hold a folder per video with 000000.xml, ..., got none; is this the root?"
@@ -120,8 +123,8 @@ def read_image_list(path: str | PathLike[str], *, skipped: Skipped | None = None
             with located(path, f"line {line}", skipped):
                 fields = text.split()
                 if len(fields) > 2:
-                    raise ValueError(f"a line must hold an image and at most one number, got {text.strip()!r}")
-                names.update(dict.fromkeys(fields[:1]))
+                    raise ValueError(f"a line must hold an image and at most one number, got {shorten(text.strip())}")
+                names.update(dict.fromkeys(parse_path("an image's name", name) for name in fields[:1]))
     return list(names)
 
 
@@ -162,7 +165,12 @@ def write_frame_list(path: str | PathLike[str], frames: FrameList) -> None:
 def _parse_columns(fields: list[str]) -> list[int]:
     if len(fields) not in (1, 2, 4):
         raise ValueError(f"a line must have 1, 2 or 4 columns, got {len(fields)}: {' '.join(fields)[:60]!r}")
-    columns = [parse_whole(f"column {place}", field, low=0) for place, field in enumerate(fields[1:], start=2)]
+    parse_path("a video's name", fields[0])
+    largest = (LARGEST_EXACT - 1, LARGEST_FRAME - 1, LARGEST_FRAME - 1)  # detection files hold ids as float64
+    columns = [
+        parse_whole(f"column {place}", field, low=0, high=high)
+        for place, (field, high) in enumerate(zip(fields[1:], largest, strict=False), start=2)
+    ]
     if len(columns) < 3:
         _split_path(fields[0])
     elif columns[1] >= columns[2]:
@@ -187,9 +195,21 @@ def _frames_of_paths(
     return _number([row[:2] for row in kept], [row[2] for row in kept])
 
 
-def _frames_of_videos(rows: list[tuple[int, str, list[int]]]) -> FrameList:
-    frames = [(video, frame) for _, video, (_, _, length) in rows for frame in range(length)]
-    return _number(frames, [first + frame for _, _, (first, _, length) in rows for frame in range(length)])
+def _frames_of_videos(
+    path: str | PathLike[str], rows: list[tuple[int, str, list[int]]], skipped: Skipped | None
+) -> FrameList:
+    total, kept = 0, list[tuple[str, int, int]]()
+    for line, name, (start, _, length) in rows:
+        with located(path, f"line {line}", skipped):
+            if total + length > _MOST_FRAMES:
+                raise ValueError(f"a list must stand for at most {_MOST_FRAMES} frames, got {total} and {length} more")
+            total += length
+            kept.append((name, start, length))
+    places = {name: place for place, name in enumerate(dict.fromkeys(name for name, _, _ in kept))}
+    numbers = np.array([(places[name], first, length) for name, first, length in kept], np.int64).reshape(-1, 3)
+    video, first, repeats = numbers.T
+    frame = np.arange(total) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    return FrameList(list(places), np.repeat(video, repeats), frame, np.repeat(first, repeats) + frame)
 
 
 def _number(frames: list[tuple[str, int]], frame_ids: list[int] | None = None) -> FrameList:
@@ -203,8 +223,8 @@ def _number(frames: list[tuple[str, int]], frame_ids: list[int] | None = None) -
 def _split_path(name: str) -> tuple[str, int]:
     video, _, frame = name.rpartition("/")
     if not video or not frame.isdecimal():
-        raise ValueError(f"a frame must be named video/000000, got {name!r}")
-    return video, int(frame)
+        raise ValueError(f"a frame must be named video/000000, got {shorten(name)}")
+    return video, parse_whole("a frame's number", frame, high=LARGEST_FRAME - 1)
 
 
 def _with_split(name: str) -> str:

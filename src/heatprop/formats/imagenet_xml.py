@@ -6,10 +6,11 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_whole
+from heatprop.evaluation.column_checks import LARGEST_FRAME
+from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_path, parse_whole
 from heatprop.formats.whole_files import replacing
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class AnnotatedObject(NamedTuple):
@@ -63,8 +64,13 @@ def read_annotation(path: str | PathLike[str], *, skipped: Skipped | None = None
     except ElementTree.ParseError as error:
         line, column = error.position
         raise ValueError(f"{path}, line {line}, column {column}: must be XML, {error}") from None
+    except (LookupError, ValueError) as error:  # an encoding that does not exist, or that XML cannot be in
+        raise ValueError(f"{path}, line 1: must be XML in UTF-8 or another known encoding, got {error}") from None
     try:
-        size = tuple(parse_whole(f"size/{tag}", _text(root, f"size/{tag}"), low=0) for tag in ("width", "height"))
+        size = tuple(
+            parse_whole(f"size/{tag}", _text(root, f"size/{tag}"), low=0, high=LARGEST_FRAME)
+            for tag in ("width", "height")
+        )
     except ValueError as problem:
         raise ValueError(f"{path}: {problem}") from None
     objects = []
@@ -93,6 +99,7 @@ def read_annotations(
     for name in names:
         path = Path(folder) / f"{name}.xml"
         try:
+            parse_path("an image's name", name)
             yield name, read_annotation(path, skipped=skipped)
         except FileNotFoundError:
             with located(path, "listed but missing", skipped):
@@ -120,7 +127,7 @@ def write_annotation(path: str | PathLike[str], annotation: Annotation) -> None:
         if one.track >= 0:
             _add(element, trackid=one.track)
         _add(element, name=one.name)
-        corners = dict(zip(CORNERS, one.box, strict=True))
+        corners = dict(zip(_CORNERS, one.box, strict=True))
         _add(_add(element, "bndbox"), **{tag: f"{corners[tag]:.15g}" for tag in ("xmax", "xmin", "ymax", "ymin")})
         flags = {"occluded": one.occluded, "generated": one.generated}
         _add(element, **{tag: int(flag) for tag, flag in flags.items() if flag is not None})
@@ -130,7 +137,7 @@ def write_annotation(path: str | PathLike[str], annotation: Annotation) -> None:
 
 
 def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
-    x1, y1, x2, y2 = (parse_number(f"bndbox/{tag}", _text(element, f"bndbox/{tag}")) for tag in CORNERS)
+    x1, y1, x2, y2 = (parse_number(f"bndbox/{tag}", _text(element, f"bndbox/{tag}")) for tag in _CORNERS)
     track, *flags = (element.findtext(tag) for tag in ("trackid", "occluded", "generated"))
     return AnnotatedObject(
         name=_text(element, "name"),

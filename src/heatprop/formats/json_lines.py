@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from heatprop.evaluation.column_checks import LARGEST_FRAME
 from heatprop.evaluation.columns import Predictions, join
 from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_whole
-from heatprop.formats.json_files import require
+from heatprop.formats.json_files import require, show_json
 from heatprop.formats.whole_files import replacing
 
 ROWS_AT_ONCE = 1 << 16
@@ -116,13 +117,15 @@ def _parse_line(text: str) -> DetectionLine:
         table = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"must be a JSON object, {error.msg} in column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("must be a JSON object of a few levels, got too many brackets inside each other") from None
     box = require(table, "box")
     if not isinstance(box, list) or len(box) != 4:
-        raise ValueError(f"box must be [x1, y1, x2, y2], got {json.dumps(box)[:60]}")
+        raise ValueError(f"box must be [x1, y1, x2, y2], got {show_json(box)}")
     x1, y1, x2, y2 = (parse_number("box", number) for number in box)
     numbers = {name: parse_number(name, table[name]) for name in ("time", "network_score") if _given(table, name)}
     return DetectionLine(
-        frame=parse_whole("frame", require(table, "frame"), low=0),
+        frame=parse_whole("frame", require(table, "frame"), low=0, high=LARGEST_FRAME - 1),
         time=numbers.get("time"),
         box=(x1, y1, x2, y2),
         score=parse_number("score", require(table, "score")),
@@ -145,7 +148,7 @@ def _parse_name(name: str, value: Any) -> int | str:
 
 def _parse_flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, got {json.dumps(value)[:60]}")
+        raise ValueError(f"{name} must be true or false, got {show_json(value)}")
     return value
 
 

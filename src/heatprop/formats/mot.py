@@ -1,21 +1,23 @@
 """MOTChallenge: ``gt/gt.txt``, ``det/det.txt`` and ``seqinfo.ini`` of a sequence."""
 
 import configparser
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from heatprop.evaluation.column_checks import FloatArray
+from heatprop.evaluation.column_checks import LARGEST_FRAME, FloatArray, check_names
 from heatprop.evaluation.columns import GroundTruth, Predictions
-from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_whole
-from heatprop.formats.number_rows import read_number_rows
+from heatprop.formats.bad_rows import LARGEST_EXACT, Skipped, located, parse_number, parse_path, parse_whole
+from heatprop.formats.number_rows import count_fields, read_number_rows
 from heatprop.formats.whole_files import replacing
 
-COLUMNS = ("frame", "id", "left", "top", "width", "height", "score or flag", "class")
+_COLUMNS = ("frame", "id", "left", "top", "width", "height", "score or flag", "class")
+_FIELDS_OF_2015 = 10
+"""The last three are the position in the world; later years have 9 columns, and the class in the eighth."""
 PEDESTRIAN = 1
 DISTRACTORS = (2, 7, 8, 12)
 """Person on a vehicle, static person, distractor, reflection: neither to be found nor to be punished."""
@@ -80,17 +82,19 @@ def read_seqinfo(path: str | PathLike[str]) -> MotSequence:
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig"), source=str(path))
         section = parser["Sequence"]
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path} must be text in UTF-8, got {problem}") from None
     except (configparser.Error, KeyError) as problem:
         raise ValueError(f"{path} must hold a section [Sequence], got {problem}") from None
     with located(path, "[Sequence]", None):
         return MotSequence(
-            name=section.get("name", path.parent.name),
+            name=parse_path("name", section.get("name", path.parent.name)),
             frame_rate=parse_number("frameRate", section.get("frameRate")),
-            length=parse_whole("seqLength", section.get("seqLength"), low=0),
-            width=parse_whole("imWidth", section.get("imWidth"), low=1),
-            height=parse_whole("imHeight", section.get("imHeight"), low=1),
-            image_folder=section.get("imDir", "img1"),
-            image_ending=section.get("imExt", ".jpg"),
+            length=parse_whole("seqLength", section.get("seqLength"), low=0, high=LARGEST_FRAME),
+            width=parse_whole("imWidth", section.get("imWidth"), low=1, high=LARGEST_FRAME),
+            height=parse_whole("imHeight", section.get("imHeight"), low=1, high=LARGEST_FRAME),
+            image_folder=parse_path("imDir", section.get("imDir", "img1")),
+            image_ending=parse_path("imExt", section.get("imExt", ".jpg")),
         )
 
 
@@ -105,7 +109,8 @@ def read_mot_truth(
     """Read the ground truth of a sequence: ``frame, id, left, top, width, height[, flag[, class, ...]]``.
 
     Rows with flag 0 are ignored boxes, and so are distractors, which get the first of the classes as their label.
-    Rows of other classes are left out. Where there is no class (2015: -1), it is the first.
+    Rows of other classes are left out. A class of -1 is the first, and so is every box of 2015: its files have ten
+    columns, the last three of which are the position in the world. Those of 2016 and later have nine.
 
     Args:
         path: ``gt.txt``, or the sequence's folder.
@@ -121,7 +126,9 @@ def read_mot_truth(
         ValueError: If a row is malformed.
     """
     path = _inside(path, "gt/gt.txt")
-    table = _read_rows(path, skipped, columns=min(_count_columns(path), len(COLUMNS)))
+    fields = count_fields(path, ",") or len(_COLUMNS)
+    columns = len(_COLUMNS) if fields < _FIELDS_OF_2015 else len(_COLUMNS) - 1
+    table = _read_rows(path, skipped, columns=min(fields, columns), fields=fields)
     flag = table[:, 6] if table.shape[1] > 6 else np.ones(len(table))
     first = classes[0] if classes else PEDESTRIAN
     label = table[:, 7].astype(np.int64) if table.shape[1] > 7 else np.full(len(table), -1)
@@ -190,6 +197,47 @@ def write_mot_detections(path: str | PathLike[str], predictions: Predictions) ->
     _write_rows(path, predictions, [-1] * len(scores), scores)
 
 
+def write_mot_tracks(path: str | PathLike[str], predictions: Predictions, track: ArrayLike) -> None:
+    """Write a tracker's results on one video: ``frame, id, left, top, width, height, score, -1, -1, -1``.
+
+    Args:
+        path: File to write; it is replaced when the new one is whole.
+        predictions: Detections of one video.
+        track: Which object each is, whole numbers, shape ``(n,)``.
+
+    Raises:
+        ValueError: If there is another number of tracks, or they are text.
+    """
+    numbers = check_names("track", track, len(predictions.box))
+    if numbers.dtype.kind == "U":
+        raise ValueError("MOTChallenge files hold whole numbers: number the tracks first, got text")
+    ends = [f"{score!r},-1,-1,-1" for score in predictions.score.tolist()]
+    _write_rows(path, predictions, numbers.tolist(), ends)
+
+
+def mot_track_rows(
+    frame: int, boxes: NDArray[np.floating], scores: NDArray[np.floating], track: NDArray[np.integer]
+) -> Iterator[str]:
+    """Give a frame's rows of a tracker's results, for files that grow frame by frame.
+
+    Args:
+        frame: Its number, from 0.
+        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
+        scores: Shape ``(n,)``.
+        track: Which object each is, shape ``(n,)``.
+
+    Yields:
+        Lines without their end; coordinates are rounded to 1/1,000 of a pixel, scores to 6 digits.
+
+    Examples:
+        >>> list(mot_track_rows(0, np.array([[10.0, 20, 30.5, 60]]), np.array([0.9]), np.array([7])))
+        ['1,7,10.0,20.0,20.5,40.0,0.9,-1,-1,-1']
+    """
+    for (x1, y1, x2, y2), score, number in zip(boxes.tolist(), scores.tolist(), track.tolist(), strict=True):
+        sides = (round(side, 3) for side in (x1, y1, x2 - x1, y2 - y1))
+        yield f"{frame + 1},{number},{','.join(map(repr, sides))},{round(score, 6)!r},-1,-1,-1"
+
+
 def _write_rows(
     path: str | PathLike[str], table: GroundTruth | Predictions, numbers: list[int], ends: list[str]
 ) -> None:
@@ -203,27 +251,36 @@ def _write_rows(
             file.write(f"{frame + 1},{number},{x1!r},{y1!r},{width!r},{height!r},{end}\n")
 
 
-def _read_rows(path: Path, skipped: Skipped | None, *, columns: int) -> FloatArray:
+def _read_rows(path: Path, skipped: Skipped | None, *, columns: int, fields: int | None = None) -> FloatArray:
     if columns < 6:
-        raise ValueError(f"{path} must hold at least 6 columns ({', '.join(COLUMNS[:6])}), got {columns}")
+        raise ValueError(f"{path} must hold at least 6 columns ({', '.join(_COLUMNS[:6])}), got {columns}")
     pieces = [np.zeros((0, columns))]
-    for lines, values in read_number_rows(path, COLUMNS[:columns], separator=",", skipped=skipped):
-        whole = values[:, [0, 1, 7] if columns > 7 else [0, 1]]
-        good = (whole == np.rint(whole)).all(axis=1) & (values[:, 0] >= 1) & (values[:, 4:6] >= 0).all(axis=1)
+    for lines, values in read_number_rows(path, _COLUMNS[:columns], separator=",", fields=fields, skipped=skipped):
+        good = _good_rows(values)
         for row in np.flatnonzero(~good).tolist():
             with located(path, f"line {lines[row]}", skipped):
-                frame, number, _, _, width, height, *rest = values[row].tolist()
-                parse_whole("frame", frame, low=1)
-                parse_whole("id", number)
-                parse_whole("class", rest[1] if len(rest) > 1 else 0)
-                raise ValueError(f"width and height must be at least 0, got {width:g} and {height:g}")
+                _refuse(*values[row].tolist())
         pieces.append(values[good])
     return np.concatenate(pieces)
 
 
-def _count_columns(path: Path) -> int:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return next((line.count(",") + 1 for line in file if not line.isspace()), len(COLUMNS))
+def _good_rows(values: FloatArray) -> NDArray[np.bool_]:
+    whole = values[:, [0, 1, 7] if values.shape[1] > 7 else [0, 1]]
+    exact: NDArray[np.bool_] = ((whole == np.rint(whole)) & (np.abs(whole) < LARGEST_EXACT)).all(axis=1)
+    with np.errstate(over="ignore"):
+        sound = np.isfinite(_corners(values)).all(axis=1) & (values[:, 4:6] >= 0).all(axis=1)
+    return exact & sound & (values[:, 0] >= 1) & (values[:, 0] < LARGEST_FRAME)
+
+
+def _refuse(frame: float, number: float, left: float, top: float, width: float, height: float, *rest: float) -> None:
+    """Say what is wrong with a row."""
+    parse_whole("frame", frame, low=1, high=LARGEST_FRAME - 1)
+    parse_whole("id", number)
+    parse_whole("class", rest[1] if len(rest) > 1 else 0)
+    if width < 0 or height < 0:
+        raise ValueError(f"width and height must be at least 0, got {width:g} and {height:g}")
+    parse_number("left + width", left + width)
+    parse_number("top + height", top + height)
 
 
 def _corners(table: FloatArray) -> FloatArray:

@@ -1,5 +1,6 @@
 """Tables of numbers in text files, read in large pieces, with the line of each row."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from os import PathLike
@@ -13,7 +14,12 @@ LINES_AT_ONCE = 1 << 16
 
 
 def read_number_rows(
-    path: str | PathLike[str], columns: Sequence[str], *, separator: str | None = None, skipped: Skipped | None = None
+    path: str | PathLike[str],
+    columns: Sequence[str],
+    *,
+    separator: str | None = None,
+    fields: int | None = None,
+    skipped: Skipped | None = None,
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     """Read the first columns of a table; blank lines do not count as rows, more columns are allowed.
 
@@ -21,31 +27,41 @@ def read_number_rows(
         path: Text file, UTF-8.
         columns: Names of the columns to read, from the first on.
         separator: Text between columns; ``None``: blanks.
+        fields: How many columns every row must have; ``None``: at least those named.
         skipped: Collects malformed rows; ``None`` stops at the first.
 
     Yields:
         Line numbers from 1, ``(n,)``, and values, ``(n, len(columns))``, about 65,000 rows at a time.
 
     Raises:
-        ValueError: If a row is malformed: too few columns, or one that is no finite number.
+        ValueError: If a row is malformed: another number of columns, or one that is no finite number.
     """
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         first = 1
         while lines := list(islice(file, LINES_AT_ONCE)):
             number = np.array([first + i for i, line in enumerate(lines) if not line.isspace()], dtype=np.int64)
             filled = [line for line in lines if not line.isspace()]
-            values = _parse_all(filled, len(columns), separator)
+            values = _parse_all(filled, len(columns), separator, fields)
             if values is None:  # something is wrong: find out where
-                rows = list(_parse_each(path, number, filled, columns, separator, skipped))
+                rows = list(_parse_each(path, number, filled, columns, separator, fields, skipped))
                 number = np.array([line for line, _ in rows], dtype=np.int64)
                 values = np.array([row for _, row in rows]).reshape(-1, len(columns))
             yield number, values
             first += len(lines)
 
 
-def _parse_all(lines: list[str], columns: int, separator: str | None) -> FloatArray | None:
+def count_fields(path: str | PathLike[str], separator: str) -> int:
+    """Count the columns that most rows of a table have, the first of equals; 0 without rows."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        counts = Counter(line.count(separator) + 1 for line in file if not line.isspace())
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def _parse_all(lines: list[str], columns: int, separator: str | None, fields: int | None) -> FloatArray | None:
     if not lines:
         return np.zeros((0, columns))
+    if fields is not None and any(len(line.split(separator)) != fields for line in lines):
+        return None
     try:
         values = np.loadtxt(lines, delimiter=separator, usecols=range(columns), ndmin=2, comments=None)
     except ValueError:
@@ -59,14 +75,17 @@ def _parse_each(
     lines: list[str],
     columns: Sequence[str],
     separator: str | None,
+    wanted: int | None,
     skipped: Skipped | None,
 ) -> Iterator[tuple[int, list[float]]]:
     for line, text in zip(number.tolist(), lines, strict=True):
         with located(path, f"line {line}", skipped):
             fields = text.split(separator)
             if len(fields) < len(columns):
-                wanted = f"{len(columns)} columns ({', '.join(columns)})"
-                raise ValueError(f"a row must hold {wanted}, got {len(fields)}: {_shorten(text)!r}")
+                names = f"{len(columns)} columns ({', '.join(columns)})"
+                raise ValueError(f"a row must hold {names}, got {len(fields)}: {_shorten(text)!r}")
+            if wanted is not None and len(fields) != wanted:
+                raise ValueError(f"a row must hold {wanted} columns, as most rows do, got {len(fields)}")
             yield line, [parse_number(name, field.strip()) for name, field in zip(columns, fields, strict=False)]
 
 

@@ -1,8 +1,6 @@
 """Saved maps of a detector with their ground truth, one ``.npz`` per video."""
 
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +12,8 @@ from numpy.typing import NDArray
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.formats.bad_rows import Skipped, located
 from heatprop.formats.whole_files import replacing
+from heatprop.maps.archives import read_archive
+from heatprop.maps.saved_checks import check_arrays, whole_column
 from heatprop.maps.sparse import (
     FLOOR,
     LOWEST,
@@ -23,7 +23,7 @@ from heatprop.maps.sparse import (
     sparse_arrays,
 )
 
-DENSE = ("heatmap", "offset", "size")
+_DENSE = ("heatmap", "offset", "size")
 KEYS = ("stride", "input_wh", "gt_frame", "gt_track", "gt_box")
 EVIDENCE, REACH = 0.02, 2
 """Offsets and sizes are stored within so many cells of a score above the first."""
@@ -71,6 +71,7 @@ def read_saved_maps(path: str | PathLike[str], *, skipped: Skipped | None = None
     path = Path(path)
     arrays = read_archive(path)
     _check_keys(path, arrays)
+    check_arrays(path, arrays)
     maps = _read_frames(path, arrays)
     _check_shapes(path, arrays, maps)
     names = np.atleast_1d(arrays.get("class_name", np.zeros(0, np.str_)))
@@ -83,31 +84,6 @@ def read_saved_maps(path: str | PathLike[str], *, skipped: Skipped | None = None
         class_names=tuple(map(str, names)),
         truth=_read_truth(path, arrays, maps["heatmap"].shape[:2], skipped),
     )
-
-
-def read_archive(path: str | PathLike[str], keys: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Read plain arrays of an ``.npz``.
-
-    Args:
-        path: The archive.
-        keys: Which; all by default. The others are not read.
-
-    Returns:
-        Name -> array.
-
-    Raises:
-        ValueError: If it is no archive of plain arrays, is damaged, or one is missing.
-    """
-    with open(path, "rb") as file:
-        try:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError("a single array")
-            if missing := [key for key in keys or () if key not in archive]:
-                raise ValueError(f"no {', '.join(missing)}")
-            return {key: archive[key] for key in (archive.files if keys is None else keys)}
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
-            raise ValueError(f"{path} must be an .npz archive of plain arrays, got {problem}") from None
 
 
 def iterate_saved_maps(folder: str | PathLike[str], *, skipped: Skipped | None = None) -> Iterator[SavedMaps]:
@@ -164,7 +140,7 @@ def write_saved_maps(
         **{f"ignore_{key}": getattr(ignore, key) for key in ("frame", "label", "box")},
         "class_name": np.array(maps.class_names[0] if len(maps.class_names) == 1 else maps.class_names, np.str_),
     }
-    _check_shapes(path, arrays, {key: getattr(maps, key) for key in DENSE})
+    _check_shapes(path, arrays, {key: getattr(maps, key) for key in _DENSE})
     with replacing(path, "wb") as file:
         np.savez_compressed(file, **(dict(notes) | arrays | _frame_arrays(maps, compact)))
 
@@ -203,7 +179,7 @@ def near_evidence(heatmap: NDArray[Any], *, near: NDArray[np.bool_] | None = Non
 
 def _read_frames(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, MapFrames]:
     if "map_shape" not in arrays:
-        return {key: arrays[key] for key in DENSE}
+        return {key: arrays[key] for key in _DENSE}
     try:
         return dict(read_sparse_arrays(arrays)._asdict())
     except ValueError as problem:
@@ -216,7 +192,7 @@ def _frame_arrays(maps: SavedMaps, compact: bool) -> dict[str, NDArray[Any]]:
         return sparse_arrays(heatmap, offset, size)
     dense = (np.asarray(heatmap), np.asarray(offset), np.asarray(size))
     kept = compact_maps(*dense) if compact else dense
-    return {key: one.astype(np.float16) for key, one in zip(DENSE, kept, strict=True)}
+    return {key: one.astype(np.float16) for key, one in zip(_DENSE, kept, strict=True)}
 
 
 def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -231,7 +207,7 @@ def _spread(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _check_keys(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    wanted = KEYS if "map_shape" in arrays else (*DENSE, *KEYS)
+    wanted = KEYS if "map_shape" in arrays else (*_DENSE, *KEYS)
     if missing := [key for key in wanted if key not in arrays]:
         raise ValueError(f"{path} must hold {', '.join(wanted)}, got no {', '.join(missing)}")
 
@@ -270,6 +246,10 @@ def _read_boxes(
     track = arrays.get(f"{kind}_track", -1 - np.arange(len(box)))
     label = arrays.get(f"{kind}_label", np.zeros(len(box), np.int64))
     frames, channels = shape
+    frame, track, label = (
+        whole_column(path, f"{kind}_{name}", column)
+        for name, column in (("frame", frame), ("track", track), ("label", label))
+    )
     good = (frame >= 0) & (frame < frames) & (label >= 0) & (label < channels) & np.isfinite(box).all(axis=1)
     for row in np.flatnonzero(~good).tolist():
         with located(path, f"{kind}_box[{row}]", skipped):

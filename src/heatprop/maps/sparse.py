@@ -12,7 +12,9 @@ FARTHEST, SLOWEST = 5, 0.98
 """The widest radius and the slowest decay (alpha) of a memory that the offsets and sizes kept are enough for."""
 LEAST = 0.045
 """Lowest score that such a memory may hold where offset and size are kept; what detects begins at 0.05."""
-SPARSE_KEYS = ("map_shape", "map_fill", "score_count", "score_step", "score", "box_count", "box_step", "box")
+_MOST_CELLS = 1 << 27
+"""How many cells a frame may have: 500 classes on 512 x 512."""
+_SPARSE_KEYS = ("map_shape", "map_fill", "score_count", "score_step", "score", "box_count", "box_step", "box")
 
 
 class SparseFrames:
@@ -202,9 +204,9 @@ def read_sparse_arrays(arrays: Mapping[str, NDArray[Any]]) -> PackedMaps:
     Raises:
         ValueError: If an array is missing or does not fit the others.
     """
-    if missing := [key for key in SPARSE_KEYS if key not in arrays]:
-        raise ValueError(f"sparse maps must have {', '.join(SPARSE_KEYS)}, got no {', '.join(missing)}")
-    frames, depth, height, width = arrays["map_shape"].tolist()
+    if missing := [key for key in _SPARSE_KEYS if key not in arrays]:
+        raise ValueError(f"sparse maps must have {', '.join(_SPARSE_KEYS)}, got no {', '.join(missing)}")
+    frames, depth, height, width = _map_shape(arrays)
     starts, cells = _cells(arrays, "score", frames, depth * height * width)
     shape = (frames, depth, height, width)
     heatmap = SparseFrames(shape, starts, cells, arrays["score"], float(arrays["map_fill"]))
@@ -228,19 +230,39 @@ def _steps(cells: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[np.uint32]
     return steps.astype(np.uint32)
 
 
+def _map_shape(arrays: Mapping[str, NDArray[Any]]) -> tuple[int, int, int, int]:
+    came, fill = arrays["map_shape"], arrays["map_fill"]
+    if came.shape != (4,) or came.min() < 0 or fill.shape != () or not np.isfinite(fill):
+        raise ValueError(f"map_shape must be (T, C, H, W) and map_fill one number, got {came} and {fill}")
+    if arrays["box"].ndim != 2 or arrays["box"].shape[0] != 4 or arrays["score"].ndim != 1:
+        raise ValueError(
+            f"score must have shape (n,) and box (4, m), got {arrays['score'].shape} and {arrays['box'].shape}"
+        )
+    frames, depth, height, width = (int(side) for side in came)
+    if max(depth, 2) * height * width > _MOST_CELLS:
+        raise ValueError(f"a frame must have at most {_MOST_CELLS:,} cells, got map_shape {came}")
+    return frames, depth, height, width
+
+
 def _cells(
     arrays: Mapping[str, NDArray[Any]], kind: str, frames: int, limit: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     count, steps = arrays[f"{kind}_count"], arrays[f"{kind}_step"]
-    starts = np.append(0, np.cumsum(count))
-    if count.shape != (frames,) or not starts[-1] == len(steps) == arrays[kind].shape[-1]:
+    starts = np.append(0, np.cumsum(count, dtype=np.int64))
+    if (
+        count.shape != (frames,)
+        or steps.ndim != 1
+        or count.min(initial=0) < 0
+        or not starts[-1] == len(steps) == arrays[kind].shape[-1]
+    ):
         came = f"{count.shape} frames, {len(steps)} cells, {arrays[kind].shape[-1]} values"
         raise ValueError(f"{kind}_count must be of {frames} frames and add up to the cells and values, got {came}")
     total = np.cumsum(steps, dtype=np.int64)
     before = np.append(0, total)[starts[:-1]]
     cells = total - np.repeat(before, count)
-    if len(cells) and cells.max() >= limit:
-        raise ValueError(f"{kind}_step must lead to cells below {limit}, got {cells.max()}")
+    if len(cells) and not 0 <= cells.min() <= cells.max() < limit:
+        wrong = cells.max() if cells.max() >= limit else cells.min()
+        raise ValueError(f"{kind}_step must lead to cells below {limit}, got {wrong}")
     return starts, cells.astype(np.uint32)
 
 

@@ -18,11 +18,11 @@ except ImportError as error:
         f"heatprop.plots.curves needs matplotlib ({error}): pip install 'heatprop[plots]'", name=error.name
     ) from error
 
-COLORS = ("#4d4d4d", "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#d55e00", "#cc79a7", "#000000")  # Okabe and Ito
-LINES = ("--", "-", "-.", ":")
+_COLORS = ("#4d4d4d", "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#d55e00", "#cc79a7", "#000000")  # Okabe and Ito
+_LINES = ("--", "-", "-.", ":")
 PLACES = {"per frame": 0, "HP": 1, "interpolation": 2}
 """Methods that look the same in all pictures; others get what is left."""
-ZOOM = 0.25
+_ZOOM = 0.25
 """The lower row of Fig. 5 shows the curves around this share of their axes."""
 
 POINTS = 5000
@@ -80,7 +80,7 @@ def draw_curves(methods: Mapping[str, Mapping[str, Curve]]) -> Figure:
                 _draw_curve(axes, curve, label, styles[name])
         whole.set(title=f"{subset} motion", xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
         middle = max(recalls, default=0.0) or 1.0  # nothing found: no closer view
-        close.set(xlim=(max(middle - 2 * ZOOM, 0), middle), ylim=(0.5, 1.02), xlabel="recall", ylabel="precision")
+        close.set(xlim=(max(middle - 2 * _ZOOM, 0), middle), ylim=(0.5, 1.02), xlabel="recall", ylabel="precision")
         if recalls:
             whole.legend(loc="lower left")
     return figure
@@ -100,7 +100,7 @@ def _draw_curve(axes: Axes, curve: Curve, label: str, number: int) -> None:
 
 
 def _draw_line(axes: Axes, x: ArrayLike, y: ArrayLike, label: str, number: int) -> None:
-    color, line = COLORS[number % len(COLORS)], LINES[number % len(LINES)]
+    color, line = _COLORS[number % len(_COLORS)], _LINES[number % len(_LINES)]
     axes.plot(np.asarray(x), np.asarray(y), label=label, linewidth=1.2, color=color, linestyle=line)
 
 

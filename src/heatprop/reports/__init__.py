@@ -1,1 +1,19 @@
-"""What ``heatprop eval`` reports: what is read, what is computed, its tables and documents."""
+"""What ``heatprop eval`` reports: what is read, what is computed, and documents; its tables are in `tables` (Rich)."""
+
+from heatprop.reports.documents import table1_document, to_document, write_json
+from heatprop.reports.report import Report, SubsetReport, TrackFlicker, evaluate
+from heatprop.reports.sources import Material, load_coco, load_mot, load_vid
+
+__all__ = [
+    "Material",
+    "Report",
+    "SubsetReport",
+    "TrackFlicker",
+    "evaluate",
+    "load_coco",
+    "load_mot",
+    "load_vid",
+    "table1_document",
+    "to_document",
+    "write_json",
+]

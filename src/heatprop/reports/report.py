@@ -12,7 +12,7 @@ from heatprop.evaluation.curves import Curve, Reading, area_under_curve, read_at
 from heatprop.evaluation.flicker import BoxJitter, DetectionDelay, Gaps, box_jitter, detection_delay, gaps, score_jitter
 from heatprop.evaluation.ghosts import GhostAge, GhostRate, ghost_age, ghost_rate
 from heatprop.evaluation.hits import TrackHits, track_hits
-from heatprop.evaluation.matching import VID, Rule
+from heatprop.evaluation.matching import VID, RuleLike, find_rule
 from heatprop.evaluation.motion import motion_iou, suggest_radius, uncovered_pairs
 from heatprop.evaluation.picture_sizes import PictureSize
 from heatprop.evaluation.subsets import (
@@ -105,7 +105,7 @@ def evaluate(
     predictions: Predictions,
     displacements: NDArray[np.float64],
     *,
-    rule: Rule = VID,
+    rule: RuleLike = VID,
     picture_size: PictureSize | None = None,
 ) -> Report:
     """Compute every figure.
@@ -131,9 +131,7 @@ def evaluate(
         displacement=_report_subsets(truth, predictions, slow, curves, rule),
         uncovered=uncovered_pairs(displacements),
         suggested_radius=suggest_radius(displacements) if pairs else None,
-        motion_iou=_report_subsets(
-            truth, predictions, motion_iou_subsets(motion_iou(truth, plus_one=rule.plus_one)), {}, rule
-        ),
+        motion_iou=_report_subsets(truth, predictions, motion_iou_subsets(_speeds(truth, rule)), {}, rule),
         at_recall=_flicker(track_hits(truth, predictions, recall=GAP_RECALL, rule=rule)),
         at_score=_flicker(track_hits(truth, predictions, score=GAP_SCORE, rule=rule)),
         ghosts=ghost_rate(truth, predictions, picture_size=picture_size),
@@ -141,12 +139,17 @@ def evaluate(
     )
 
 
+def _speeds(truth: GroundTruth, rule: RuleLike) -> NDArray[np.float64]:
+    speeds = motion_iou(truth, plus_one=find_rule(rule).plus_one)
+    return np.nan_to_num(speeds) if rule == "fgfa" else speeds  # alone in its frames: fast, for FGFA
+
+
 def _report_subsets(
     truth: GroundTruth,
     predictions: Predictions,
     subsets: Mapping[str, NDArray[np.bool_]],
     curves: Mapping[str, Curve],
-    rule: Rule,
+    rule: RuleLike,
 ) -> dict[str, SubsetReport]:
     averages = subset_average_precision(truth, predictions, subsets, rule=rule)
     known = int(np.logical_or.reduce(list(subsets.values())).sum())

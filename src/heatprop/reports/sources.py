@@ -17,6 +17,7 @@ from heatprop.formats.imagenet import read_vid
 from heatprop.formats.imagenet_classes import VID_CLASSES
 from heatprop.formats.imagenet_lists import FrameList, list_frames, read_frame_list
 from heatprop.formats.imagenet_xml import read_annotation
+from heatprop.formats.json_lines import read_json_lines
 from heatprop.formats.mot import (
     PEDESTRIAN,
     find_mot_sequences,
@@ -72,11 +73,12 @@ def load_vid(
 
 
 def load_mot(root: Path, detections: Path | None, *, quantize: bool, skipped: Skipped | None) -> Material:
-    """Load MOTChallenge sequences with their ``seqinfo.ini``.
+    """Load MOTChallenge sequences with their ``seqinfo.ini``; where one is missing, nothing is said about displacement.
 
     Args:
         root: A sequence, or a folder of sequences.
-        detections: A file for one sequence, or a folder of ``NAME.txt``; ``None``: each sequence's ``det/det.txt``.
+        detections: A file for one sequence, or a folder of ``NAME.txt`` or ``NAME.jsonl``, as ``heatprop run`` writes
+            them; ``None``: each sequence's ``det/det.txt``. All boxes are taken for pedestrians.
         quantize: Round corners to cells before displacement is measured.
         skipped: Collects malformed rows.
 
@@ -88,18 +90,23 @@ def load_mot(root: Path, detections: Path | None, *, quantize: bool, skipped: Sk
     """
     folders = find_mot_sequences(root)
     if detections is not None and not detections.is_dir() and len(folders) > 1:
-        raise ValueError(f"detections of {len(folders)} sequences must be a folder of NAME.txt, got {detections}")
-    truths, found, sizes = [], [], {}
+        raise ValueError(
+            f"detections of {len(folders)} sequences must be a folder of NAME.txt or NAME.jsonl, got {detections}"
+        )
+    truths, found, sizes = [], [], dict[str, tuple[float, float]]()
     for folder in folders:
         name = folder.resolve().name
-        info = read_seqinfo(folder)
-        sizes[name] = (info.width, info.height)
-        own = detections / f"{name}.txt" if detections is not None and detections.is_dir() else detections
+        if (folder / "seqinfo.ini").exists():
+            info = read_seqinfo(folder)
+            sizes[name] = (info.width, info.height)
         truths.append(read_mot_truth(folder, video=name, skipped=skipped))
-        found.append(read_mot_detections(folder if own is None else own, video=name, skipped=skipped))
-    truth = join(truths)
-    moved = displacement(truth, picture_size=sizes, quantize=quantize)
-    return Material(truth, join(found), moved, sizes, {PEDESTRIAN: "pedestrian"})
+        found.append(_read_found(folder, name, detections, skipped))
+    truth, known = join(truths), sizes if len(sizes) == len(folders) else None
+    if known is None:
+        moved = np.full(len(truth.box), np.nan)
+    else:
+        moved = displacement(truth, picture_size=known, quantize=quantize)
+    return Material(truth, join(found), moved, known, {PEDESTRIAN: "pedestrian"})
 
 
 def load_coco(annotations: Path, detections: Path, *, quantize: bool, skipped: Skipped | None) -> Material:
@@ -125,6 +132,22 @@ def load_coco(annotations: Path, detections: Path, *, quantize: bool, skipped: S
     else:
         moved = displacement(data.truth, picture_size=sizes, quantize=quantize)
     return Material(data.truth, predictions, moved, sizes, data.images.categories)
+
+
+def _read_found(folder: Path, name: str, detections: Path | None, skipped: Skipped | None) -> Predictions:
+    """What was found in a sequence: MOTChallenge's text, or heatprop's JSON Lines."""
+    path = folder if detections is None else detections
+    if detections is not None and detections.is_dir():
+        text, lines = detections / f"{name}.txt", detections / f"{name}.jsonl"
+        if text.exists() and lines.exists():
+            raise ValueError(f"{detections} must hold {text.name} or {lines.name}, got both; name one of the files")
+        path = lines if lines.exists() else text
+    if path.suffix != ".jsonl":
+        return read_mot_detections(path, video=name, skipped=skipped)
+    found = read_json_lines(path, video=name, skipped=skipped)
+    if len(videos := np.unique(found.video)) > 1:
+        raise ValueError(f"{path} must hold the detections of one sequence, got {len(videos)} videos")
+    return found._replace(video=np.full(len(found.box), name), label=np.full(len(found.box), PEDESTRIAN))
 
 
 def _coco_sizes(images: CocoImages) -> dict[int, tuple[float, float]] | None:

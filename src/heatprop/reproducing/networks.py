@@ -69,7 +69,7 @@ def describe_weights(
     for name, value in said.items():
         if value is not None and own.get(name, value) != value:
             raise ValueError(f"{name} must be the checkpoint's, {own[name]}, got {value}; leave it out")
-    names = tuple(own.get("classes", VID_WNIDS)) if classes is None else parse_classes(classes)
+    names = tuple(own.get("classes", VID_WNIDS)) if classes is None else _parse_classes(classes)
     if len(own.get("classes", names)) != len(names):
         raise ValueError(f"{path} has {len(own['classes'])} classes, got {len(names)} by --classes")
     backbone = backbone or own.get("backbone", PAPER_BACKBONE)
@@ -109,7 +109,7 @@ def load_network(weights: Weights, device: str) -> Network:
     return Network(partial(_detect, model.eval().to(place)), place)
 
 
-def parse_classes(text: str) -> tuple[str, ...]:
+def _parse_classes(text: str) -> tuple[str, ...]:
     """Read classes.
 
     Args:
@@ -122,7 +122,7 @@ def parse_classes(text: str) -> tuple[str, ...]:
         ValueError: If one is neither, or comes twice.
 
     Examples:
-        >>> parse_classes("dog, n02958343")
+        >>> _parse_classes("dog, n02958343")
         ('n02084071', 'n02958343')
     """
     ids = {name: wnid for wnid, name in VID_WNIDS.items()}

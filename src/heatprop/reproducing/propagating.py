@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from heatprop.evaluation.columns import Predictions
 from heatprop.formats.whole_files import replacing
+from heatprop.maps.archives import read_archive
 from heatprop.maps.detecting import detect_with_each, seq_nms_predictions
-from heatprop.maps.saved import read_archive, read_saved_maps
+from heatprop.maps.saved import read_saved_maps
 from heatprop.reproducing.plan import Plan, Video
 from heatprop.reproducing.runs import METHODS, RESCORED, run_names
 
 COLUMNS = ("frame", "label", "score", "box")
-NOTES = ("number", "picture_wh", "checkpoint", "network_seconds", "unread")
+_NOTES = ("number", "picture_wh", "checkpoint", "network_seconds", "unread")
 
 
 class VideoRuns(NamedTuple):
@@ -50,7 +51,7 @@ def save_video_detections(plan: Plan, video: Video) -> None:
     """
     path = plan.maps_file(video)
     maps = read_saved_maps(path)
-    notes = read_archive(path, NOTES)
+    notes = read_archive(path, _NOTES)
     if notes["number"].tolist() != video.numbers:
         raise ValueError(f"{path} must hold the frames of the list, got others; delete it and start again")
     arrays, seconds = dict[str, Any](), dict[str, float]()
@@ -80,7 +81,7 @@ def read_video_runs(path: Path, video: Video) -> VideoRuns:
     Raises:
         ValueError: If it is damaged or of other frames.
     """
-    arrays = read_archive(path, (*NOTES, "run", "seconds"))
+    arrays = read_archive(path, (*_NOTES, "run", "seconds"))
     if arrays["number"].tolist() != video.numbers:
         raise ValueError(f"{path} must hold the frames of the list, got others; delete it and start again")
     return VideoRuns(

@@ -7,7 +7,7 @@ from heatprop.evaluation.average_precision import AveragePrecision, average_prec
 from heatprop.evaluation.columns import GroundTruth, Predictions, join
 from heatprop.evaluation.curves import Curve
 from heatprop.evaluation.hits import TrackHits, track_hits
-from heatprop.evaluation.matching import VID, Rule
+from heatprop.evaluation.matching import VID, RuleLike
 from heatprop.evaluation.motion import displacement, uncovered_pairs
 from heatprop.evaluation.subsets import displacement_subsets, subset_curves
 from heatprop.maps.table1 import Table1Row
@@ -53,7 +53,7 @@ def gather(
     plan: Plan,
     truth: GroundTruth,
     *,
-    rule: Rule = VID,
+    rule: RuleLike = VID,
     clip: bool = False,
     quantize: bool = False,
     on_run: Callable[[int, int], None] = lambda done, total: None,

@@ -20,7 +20,7 @@ from heatprop.reproducing.runs import CURVES, name_of
 from heatprop.tuning.space import SWEEPS
 from heatprop.tuning.tables import SWEEP_TITLES
 
-MOTIONS = ("slow", "median", "fast")
+_MOTIONS = ("slow", "median", "fast")
 
 
 def paper_tables(results: ReproducedResults, class_names: Mapping[int, str]) -> list[Table]:
@@ -39,10 +39,10 @@ def paper_tables(results: ReproducedResults, class_names: Mapping[int, str]) -> 
         method_table(results.methods, network_milliseconds=results.network_milliseconds, published=paper.TABLE_1),
         _sweep_table("radius", results),
         *readings,
-        published_table_3(),
+        _published_table_3(),
         _sweep_table("alpha", results),
         _sweep_table("beta", results),
-        curve_table(results),
+        _curve_table(results),
         areas,
         motion_iou_table(shown),
         class_table(results.reports, class_names),
@@ -50,7 +50,7 @@ def paper_tables(results: ReproducedResults, class_names: Mapping[int, str]) -> 
     ]
 
 
-def curve_table(results: ReproducedResults) -> Table:
+def _curve_table(results: ReproducedResults) -> Table:
     """Fig. 5's legends: average precision of each run by motion, the paper's beside it.
 
     Args:
@@ -59,10 +59,10 @@ def curve_table(results: ReproducedResults) -> Table:
     Returns:
         A row per run.
     """
-    table = _table("Fig. 5: area under the curves (%), and the paper's", "", *MOTIONS)
+    table = _table("Fig. 5: area under the curves (%), and the paper's", "", *_MOTIONS)
     for name in CURVES:
         cells = []
-        for motion in MOTIONS:
+        for motion in _MOTIONS:
             curve = results.curves[name].get(motion)
             area = math.nan if curve is None else 100 * area_under_curve(curve)
             cells.append(f"{_number(area)} ({_number(paper.AREAS[motion].get(name, math.nan))})")
@@ -70,7 +70,7 @@ def curve_table(results: ReproducedResults) -> Table:
     return table
 
 
-def published_table_3() -> Table:
+def _published_table_3() -> Table:
     """The precisions of the paper's Table 3."""
     table = _table("Table 3 in the paper: precision (%), per frame/HP", "recall", *paper.PRECISION[0.75])
     for recall, row in paper.PRECISION.items():

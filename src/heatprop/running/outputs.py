@@ -1,4 +1,4 @@
-"""The files of one video: annotated, blurred, side by side, JSON Lines, maps."""
+"""The files of one video: annotated, blurred, side by side, JSON Lines, tracks, maps."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -13,13 +13,21 @@ from heatprop.running.detectors import DetectorError
 from heatprop.running.maps import MapWriter
 from heatprop.running.records import RecordWriter
 from heatprop.running.results import Found, FrameResult
+from heatprop.running.track_files import CocoWriter, MotWriter
 from heatprop.video import VideoReader, VideoWriter
 from heatprop.video.drawing import annotate, blur, side_by_side, title_height
 
 Image = NDArray[np.uint8]
 
-ENDINGS = {"annotated": "_annotated", "blurred": "_blurred", "compared": "_compare", "records": "", "maps": ""}
-SUFFIXES = {"records": ".jsonl", "maps": ".npz"}  # the others are videos
+ENDINGS = {"annotated": "_annotated", "blurred": "_blurred", "compared": "_compare"}
+ENDINGS |= dict.fromkeys(("records", "maps", "mot", "coco"), "")
+SUFFIXES = {"records": ".jsonl", "maps": ".npz", "mot": ".txt", "coco": ".json"}  # the others are videos
+_WRITERS: dict[str, type[RecordWriter | MapWriter]] = {
+    "records": RecordWriter,
+    "maps": MapWriter,
+    "mot": MotWriter,
+    "coco": CocoWriter,
+}
 
 
 class Wanted(NamedTuple):
@@ -33,6 +41,8 @@ class Wanted(NamedTuple):
         mask_scale: Side of a blurred area divided by the side of its box.
         suffix: Container of the videos, with the dot.
         maps: The detector's own maps; the results must hold them (`FrameDetector(keep_maps=True)`).
+        mot: A tracker's results in MOTChallenge's format.
+        coco: COCO's results, with identities.
     """
 
     annotated: bool = True
@@ -42,6 +52,8 @@ class Wanted(NamedTuple):
     mask_scale: float = 1.3
     suffix: str = ".mp4"
     maps: bool = False
+    mot: bool = False
+    coco: bool = False
 
     def paths(self, folder: Path, stem: str) -> dict[str, Path]:
         """Name the files of a video: ``<stem>_annotated.mp4``, ``<stem>.jsonl`` and so on."""
@@ -72,7 +84,7 @@ class Outputs:
         self._others: list[RecordWriter | MapWriter] = []
         for kind, path in wanted.paths(folder, stem).items():
             if kind in SUFFIXES:
-                self._others.append(RecordWriter(path) if kind == "records" else MapWriter(path))
+                self._others.append(_WRITERS[kind](path))
                 continue
             sides, extra = (2, title_height(video.height, video.width)) if kind == "compared" else (1, 0)
             self._videos[kind] = VideoWriter(

@@ -1,6 +1,7 @@
 """Detections as JSON Lines, in a file that is there when it is whole, and not before."""
 
 import json
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,8 @@ class RecordWriter:
         saved_to: Where the file is after the block: ``path``, the partial name, or ``None``.
     """
 
+    _head, _tail = "", ""
+
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.saved_to: Path | None = None
@@ -34,12 +37,14 @@ class RecordWriter:
     def __enter__(self) -> Self:
         self._file = WholeFile(self.path)
         self._text = open(self._file.handle, "w", encoding="utf-8", closefd=False)  # __exit__ closes it
+        self._text.write(self._head)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            self._text.write(self._tail)
             self._text.close()
             if kind is None or (issubclass(kind, KeyboardInterrupt) and self._frames):
                 self.saved_to = self._file.keep(partial=kind is not None)
@@ -48,8 +53,11 @@ class RecordWriter:
 
     def write(self, result: FrameResult) -> None:
         """Write the detections of a frame, by falling score."""
-        self._text.write("".join(f"{json.dumps(record)}\n" for record in records(result)))
+        self._text.write("".join(self._lines(result)))
         self._frames += 1
+
+    def _lines(self, result: FrameResult) -> Iterator[str]:
+        yield from (f"{json.dumps(record)}\n" for record in records(result))
 
 
 def records(result: FrameResult) -> list[dict[str, Any]]:

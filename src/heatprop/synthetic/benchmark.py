@@ -26,8 +26,8 @@ from heatprop.synthetic.rendering import render_frame
 from heatprop.synthetic.scenes import SceneOptions, make_scene
 from heatprop.synthetic.visible import annotate_frame
 
-SPLITS = ("train", "val")
-RENDERING = 1  # raise it where a change alters what is rendered: old folders are then not added to
+_SPLITS = ("train", "val")
+_RENDERING = 1  # raise it where a change alters what is rendered: old folders are then not added to
 STAMP, PARTS = "benchmark.json", ".parts"
 SAMPLES = 15  # frames of each video in VID_train_15frames.txt
 
@@ -83,7 +83,7 @@ def make_benchmark(
             raise ValueError(f"{name} must be at least {low}, got {number}")
     root = Path(out)
     _stamp(root, scene, seed)
-    jobs = [(split, number) for split, count in zip(SPLITS, (train, val), strict=True) for number in range(count)]
+    jobs = [(split, number) for split, count in zip(_SPLITS, (train, val), strict=True) for number in range(count)]
     render = partial(_render_video, root, scene, seed)
     if workers == 1:
         yield from map(render, jobs)
@@ -123,7 +123,7 @@ def _render_video(root: Path, options: SceneOptions, seed: int, job: tuple[str, 
     beside = root / PARTS / places["Data"].name
     for old in (beside, places["Data"]):
         shutil.rmtree(old, ignore_errors=True)
-    scene = make_scene(options, (seed, SPLITS.index(split), number), split=split)
+    scene = make_scene(options, (seed, _SPLITS.index(split), number), split=split)
     quality = 75 + int(np.random.default_rng((seed, 2, number)).integers(21))
     for frame in range(options.frames):
         path = beside / "Data" / places["Data"].name / f"{frame:06d}.JPEG"
@@ -140,7 +140,7 @@ def _render_video(root: Path, options: SceneOptions, seed: int, job: tuple[str, 
 
 def _stamp(root: Path, scene: SceneOptions, seed: int) -> None:
     """Note what the videos are made from, or make sure that those there are made from the same."""
-    made = json.loads(json.dumps({"rendering": RENDERING, "seed": seed, "scene": asdict(scene)}))
+    made = json.loads(json.dumps({"rendering": _RENDERING, "seed": seed, "scene": asdict(scene)}))
     path = root / STAMP
     if path.exists():
         try:

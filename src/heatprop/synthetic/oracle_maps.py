@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 REACH = 2
 """Offset and size are drawn within so many cells of a centre."""
-OVERLAP = 0.7  # CenterNet's min_overlap
+_OVERLAP = 0.7  # CenterNet's min_overlap
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -98,8 +98,8 @@ def blob_radius(size: FloatArray) -> int:
         2
     """
     width, height = np.ceil(size)
-    b = 2 * OVERLAP * (width + height)
-    return max(0, int((math.sqrt(b * b + 16 * OVERLAP * (1 - OVERLAP) * width * height) - b) / 2))
+    b = 2 * _OVERLAP * (width + height)
+    return max(0, int((math.sqrt(b * b + 16 * _OVERLAP * (1 - _OVERLAP) * width * height) - b) / 2))
 
 
 def _square(cell: IntArray, radius: int, shape: tuple[int, int]) -> tuple[tuple[slice, slice], FloatArray]:

@@ -73,7 +73,7 @@ def make_background(rng: np.random.Generator, split: str, size: tuple[int, int])
         canvas = ImageOps.mirror(canvas)
     canvas = ImageEnhance.Color(canvas).enhance(rng.uniform(0.5, 1.2))
     canvas = ImageEnhance.Brightness(canvas).enhance(rng.uniform(0.7, 1.15))
-    return tint(canvas, rng.uniform(0.88, 1.12, 3))
+    return _tint(canvas, rng.uniform(0.88, 1.12, 3))
 
 
 def cut_texture(rng: np.random.Generator, side: tuple[int, int]) -> Image.Image:
@@ -92,7 +92,7 @@ def cut_texture(rng: np.random.Generator, side: tuple[int, int]) -> Image.Image:
     return photo.crop((left, top, left + width, top + width)).resize(side, Image.Resampling.BICUBIC)
 
 
-def tint(picture: Image.Image, gains: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Image.Image:
+def _tint(picture: Image.Image, gains: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Image.Image:
     """Multiply the channels.
 
     Args:

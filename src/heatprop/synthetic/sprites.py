@@ -19,8 +19,8 @@ CLASSES = {
 """WordNet id to name of the classes that can be drawn, six of ImageNet VID's 30."""
 
 Colour = tuple[int, int, int]
-Pen = tuple[ImageDraw.ImageDraw, ImageDraw.ImageDraw]
-CANVAS = 320  # side of the drawing, in its own pixels; it is reduced to the size in the picture
+_Pen = tuple[ImageDraw.ImageDraw, ImageDraw.ImageDraw]
+_CANVAS = 320  # side of the drawing, in its own pixels; it is reduced to the size in the picture
 
 
 def draw_sprite(rng: np.random.Generator, wnid: str, length: float) -> Image.Image:
@@ -40,12 +40,12 @@ def draw_sprite(rng: np.random.Generator, wnid: str, length: float) -> Image.Ima
     """
     if wnid not in CLASSES:
         raise ValueError(f"classes must be of {', '.join(CLASSES)}, got {wnid!r}")
-    paint, mask = Image.new("RGB", (CANVAS, CANVAS)), Image.new("L", (CANVAS, CANVAS))
+    paint, mask = Image.new("RGB", (_CANVAS, _CANVAS)), Image.new("L", (_CANVAS, _CANVAS))
     _DRAWINGS[wnid](rng, (ImageDraw.Draw(paint), ImageDraw.Draw(mask)))
-    return finish_sprite(rng, paint, mask, length)
+    return _finish_sprite(rng, paint, mask, length)
 
 
-def finish_sprite(rng: np.random.Generator, paint: Image.Image, mask: Image.Image, length: float) -> Image.Image:
+def _finish_sprite(rng: np.random.Generator, paint: Image.Image, mask: Image.Image, length: float) -> Image.Image:
     """Give a drawing its skin, its light and its size.
 
     Args:
@@ -85,7 +85,7 @@ def draw_occluder(rng: np.random.Generator, size: tuple[int, int]) -> Image.Imag
     kind = rng.integers(3)
     width, height = ((0.08, 1.3), (0.35, 0.35), (0.3, 0.28))[kind]
     length = max(width * size[0], height * size[1]) * rng.uniform(0.75, 1.2)
-    side = (round(CANVAS * min(1, width / height)), round(CANVAS * min(1, height / width)))
+    side = (round(_CANVAS * min(1, width / height)), round(_CANVAS * min(1, height / width)))
     paint, mask = cut_texture(rng, side), Image.new("L", side)
     pen = ImageDraw.Draw(mask)
     if kind < 2:
@@ -97,7 +97,7 @@ def draw_occluder(rng: np.random.Generator, size: tuple[int, int]) -> Image.Imag
             pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=255)
         pen.ellipse((0.25 * side[0], 0.25 * side[1], 0.75 * side[0], 0.75 * side[1]), fill=255)
     tone = Image.new("RGB", side, _vary(rng, ((120, 95, 70), (150, 120, 105), (70, 110, 55))[kind]))
-    return finish_sprite(rng, Image.blend(paint, tone, 0.55), mask, length)
+    return _finish_sprite(rng, Image.blend(paint, tone, 0.55), mask, length)
 
 
 def _vary(rng: np.random.Generator, colour: Sequence[int], amount: int = 25) -> Colour:
@@ -105,17 +105,17 @@ def _vary(rng: np.random.Generator, colour: Sequence[int], amount: int = 25) -> 
     return red, green, blue
 
 
-def _put(pen: Pen, shape: str, place: Any, colour: Colour, **options: Any) -> None:
+def _put(pen: _Pen, shape: str, place: Any, colour: Colour, **options: Any) -> None:
     """Draw a shape into the colours and into the outline."""
     getattr(pen[0], shape)(place, fill=colour, **options)
     getattr(pen[1], shape)(place, fill=255, **options)
 
 
-def _bird(rng: np.random.Generator, pen: Pen) -> None:
+def _bird(rng: np.random.Generator, pen: _Pen) -> None:
     body = _vary(rng, ((200, 60, 50), (60, 110, 200), (235, 190, 50))[rng.integers(3)])
     wing = tuple(value * 2 // 3 for value in body)
     lift = int(rng.integers(10, 60))
-    pen[0].rectangle((0, 0, CANVAS, CANVAS), fill=body)
+    pen[0].rectangle((0, 0, _CANVAS, _CANVAS), fill=body)
     _put(pen, "polygon", [(20, 150), (110, 175), (110, 215), (10, 215), (40, 185)], body)
     _put(pen, "ellipse", (70, 140, 240, 235), body)
     _put(pen, "ellipse", (195, 105, 275, 185), body)
@@ -126,9 +126,9 @@ def _bird(rng: np.random.Generator, pen: Pen) -> None:
     pen[0].ellipse((238, 128, 256, 146), fill=(20, 20, 20))
 
 
-def _bus(rng: np.random.Generator, pen: Pen) -> None:
+def _bus(rng: np.random.Generator, pen: _Pen) -> None:
     body = _vary(rng, ((230, 180, 30), (190, 40, 40), (40, 120, 70))[rng.integers(3)])
-    pen[0].rectangle((0, 0, CANVAS, CANVAS), fill=body)
+    pen[0].rectangle((0, 0, _CANVAS, _CANVAS), fill=body)
     _put(pen, "rounded_rectangle", (8, 90, 312, 232), body, radius=14)
     for left in (60, 235):
         _put(pen, "ellipse", (left - 26, 205, left + 26, 257), (25, 25, 28))
@@ -140,10 +140,10 @@ def _bus(rng: np.random.Generator, pen: Pen) -> None:
     pen[0].rectangle((8, 168, 312, 178), fill=(240, 240, 235))
 
 
-def _car(rng: np.random.Generator, pen: Pen) -> None:
+def _car(rng: np.random.Generator, pen: _Pen) -> None:
     body = _vary(rng, ((60, 90, 190), (170, 175, 180), (150, 30, 40), (40, 45, 50))[rng.integers(4)])
     roof = int(rng.integers(95, 120))
-    pen[0].rectangle((0, 0, CANVAS, CANVAS), fill=body)
+    pen[0].rectangle((0, 0, _CANVAS, _CANVAS), fill=body)
     _put(pen, "rounded_rectangle", (8, 155, 312, 215), body, radius=22)
     _put(pen, "polygon", [(60, 160), (102, roof), (205, roof), (258, 160)], body)
     glass = (60, 80, 95)
@@ -156,9 +156,9 @@ def _car(rng: np.random.Generator, pen: Pen) -> None:
     pen[0].rectangle((8, 170, 22, 184), fill=(200, 30, 30))
 
 
-def _turtle(rng: np.random.Generator, pen: Pen) -> None:
+def _turtle(rng: np.random.Generator, pen: _Pen) -> None:
     skin, shell = _vary(rng, (95, 130, 60)), _vary(rng, (110, 85, 45), 15)
-    pen[0].rectangle((0, 0, CANVAS, CANVAS), fill=skin)
+    pen[0].rectangle((0, 0, _CANVAS, _CANVAS), fill=skin)
     for x, y in ((95, 75), (215, 75), (95, 245), (215, 245)):
         _put(pen, "ellipse", (x - 32, y - 28, x + 32, y + 28), skin)
     _put(pen, "ellipse", (238, 125, 314, 195), skin)
@@ -170,9 +170,9 @@ def _turtle(rng: np.random.Generator, pen: Pen) -> None:
     pen[0].ellipse((290, 140, 302, 152), fill=(10, 10, 10))
 
 
-def _whale(rng: np.random.Generator, pen: Pen) -> None:
+def _whale(rng: np.random.Generator, pen: _Pen) -> None:
     back, belly = _vary(rng, (60, 75, 100), 18), _vary(rng, (225, 230, 235), 12)
-    pen[0].rectangle((0, 0, CANVAS, CANVAS), fill=back)
+    pen[0].rectangle((0, 0, _CANVAS, _CANVAS), fill=back)
     _put(pen, "ellipse", (70, 105, 314, 225), back)
     _put(pen, "polygon", [(150, 120), (40, 150), (40, 172), (150, 212)], back)
     _put(pen, "polygon", [(60, 160), (6, 105), (30, 160), (6, 215)], back)
@@ -184,7 +184,7 @@ def _whale(rng: np.random.Generator, pen: Pen) -> None:
         pen[0].line([(195 + 20 * step, 200), (190 + 20 * step, 216)], fill=back, width=4)
 
 
-def _zebra(rng: np.random.Generator, pen: Pen) -> None:
+def _zebra(rng: np.random.Generator, pen: _Pen) -> None:
     white, black = _vary(rng, (235, 230, 220), 12), _vary(rng, (35, 30, 30), 12)
     parts = [
         [(60, 120), (215, 115), (225, 195), (60, 200)],
@@ -193,18 +193,18 @@ def _zebra(rng: np.random.Generator, pen: Pen) -> None:
         *[[(x, 180), (x + 34, 180), (x + 26, 300), (x + 6, 300)] for x in (62, 100, 160, 192)],
         [(64, 120), (30, 200), (42, 204), (74, 150)],
     ]
-    pen[0].rectangle((0, 0, CANVAS, CANVAS), fill=white)
+    pen[0].rectangle((0, 0, _CANVAS, _CANVAS), fill=white)
     for part in parts:
         pen[1].polygon(part, fill=255)
     gap, slope = int(rng.integers(20, 27)), int(rng.integers(-25, 26))
-    for x in range(-40, CANVAS + 40, gap):
+    for x in range(-40, _CANVAS + 40, gap):
         pen[0].line([(x, 20), (x + slope, 205)], fill=black, width=gap * 9 // 20)
     for y in range(208, 305, gap * 4 // 5):
         pen[0].line([(50, y), (240, y)], fill=black, width=gap * 7 // 20)
     pen[0].polygon([(296, 78), (318, 88), (300, 110), (284, 98)], fill=black)
 
 
-_DRAWINGS: dict[str, Callable[[np.random.Generator, Pen], None]] = {
+_DRAWINGS: dict[str, Callable[[np.random.Generator, _Pen], None]] = {
     "n01503061": _bird,
     "n02924116": _bus,
     "n02958343": _car,

@@ -6,11 +6,11 @@ from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation
 from heatprop.synthetic.rendering import COVERED, Mask, cover, render_thing
 from heatprop.synthetic.scenes import Scene
 
-LEAST_SHARE = 0.25
+_LEAST_SHARE = 0.25
 """An object has no box where less of it can be seen."""
-LEAST_SIDE = 4
+_LEAST_SIDE = 4
 """Nor where its box would be narrower or lower, in pixels."""
-HIDDEN_SHARE = 0.1
+_HIDDEN_SHARE = 0.1
 """An object is occluded where more of its part in the picture lies behind nearer things."""
 
 
@@ -46,7 +46,7 @@ def annotate_frame(scene: Scene, frame: int) -> Annotation:
             seen = inside & ~nearer
             box = extents(seen)
             if box is not None and _worth(box, int(seen.sum()), total):
-                hidden = (inside & nearer).sum() > HIDDEN_SHARE * inside.sum()
+                hidden = (inside & nearer).sum() > _HIDDEN_SHARE * inside.sum()
                 objects.append(AnnotatedObject(thing.wnid, box, thing.track, bool(hidden), False))
         nearer |= inside
     return Annotation(*size, objects[::-1])
@@ -75,4 +75,4 @@ def extents(mask: Mask) -> tuple[float, float, float, float] | None:
 
 def _worth(box: tuple[float, float, float, float], seen: int, total: int) -> bool:
     x1, y1, x2, y2 = box
-    return min(x2 - x1, y2 - y1) + 1 >= LEAST_SIDE and seen >= LEAST_SHARE * total
+    return min(x2 - x1, y2 - y1) + 1 >= _LEAST_SIDE and seen >= _LEAST_SHARE * total

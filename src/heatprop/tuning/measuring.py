@@ -13,7 +13,7 @@ from heatprop.evaluation.matching import Rule
 from heatprop.maps.detecting import Setting, clip_boxes, detect_in_maps, name_classes
 from heatprop.maps.saved import SavedMaps
 
-CONFIDENT = 0.3
+_CONFIDENT = 0.3
 """Score from which a detection counts in gaps and ghosts."""
 
 
@@ -55,9 +55,9 @@ def measure_setting(maps: SavedMaps, setting: Setting, rule: Rule) -> SettingMea
     if truth.ignore.all():
         raise ValueError(f"{maps.name} must have ground truth inside its pictures, got none; take it out of the folder")
     found = clip_boxes(detect_in_maps(maps, setting), maps)
-    hits = track_hits(truth, found, score=CONFIDENT, rule=rule)
+    hits = track_hits(truth, found, score=_CONFIDENT, rule=rule)
     runs = gaps(hits)
-    ghosts = ghost_rate(truth, found, score=CONFIDENT, picture_size=maps.input_wh)
+    ghosts = ghost_rate(truth, found, score=_CONFIDENT, picture_size=maps.input_wh)
     precision = average_precision(truth, found, rule=rule).mean
     return SettingMeasures(precision, runs.number, runs.missed, ghosts.ghosts, ghosts.boxes, score_jitter(hits))
 

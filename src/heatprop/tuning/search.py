@@ -22,7 +22,7 @@ except ImportError as error:
         f"heatprop.tuning.search needs optuna ({error}): pip install 'heatprop[tune]'", name=error.name
     ) from error
 
-JOURNAL = "study.journal"
+_JOURNAL = "study.journal"
 
 
 class Outcome(NamedTuple):
@@ -90,14 +90,14 @@ def search(
 def _open(out: Path, identity: dict[str, Any]) -> optuna.Study:
     out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every trial
-    _mend(out / JOURNAL)
-    storage = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
+    _mend(out / _JOURNAL)
+    storage = JournalStorage(JournalFileBackend(str(out / _JOURNAL)))
     study = optuna.create_study(storage=storage, study_name="heatprop", direction="maximize", load_if_exists=True)
     known = study.user_attrs.get("identity", identity)
     if known != identity:
         different = ", ".join(sorted(key for key in identity if known.get(key) != identity[key]))
         raise ValueError(
-            f"{out / JOURNAL} must be of the same videos and options, got other {different}; choose another --out"
+            f"{out / _JOURNAL} must be of the same videos and options, got other {different}; choose another --out"
         )
     study.set_user_attr("identity", identity)
     return study

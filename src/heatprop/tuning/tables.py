@@ -59,7 +59,7 @@ def advice_table(advice: Advice, results: SettingResults, base: Setting = HP) ->
     columns["recommended"] = advice.tuned
     if advice.held_out is not None:
         columns["held out"] = advice.held_out
-    table = Table(title=f"Recommended: {describe_setting(advice.setting)}", title_justify="left")
+    table = Table(title=f"Recommended: {_describe_setting(advice.setting)}", title_justify="left")
     table.add_column("")
     for name in columns:
         table.add_column(name, justify="right")
@@ -77,7 +77,7 @@ def fold_table(advice: Advice) -> Table:
         before, after = fold.baseline, fold.held_out
         table.add_row(
             ", ".join(fold.videos),
-            describe_setting(fold.chosen),
+            _describe_setting(fold.chosen),
             f"{_percent(before.precision)} -> {_percent(after.precision)}",
             f"{100 * (after.precision - before.precision):+.1f}",
             f"{before.gaps} -> {after.gaps}",
@@ -86,7 +86,7 @@ def fold_table(advice: Advice) -> Table:
     return table
 
 
-def describe_setting(setting: Setting) -> str:
+def _describe_setting(setting: Setting) -> str:
     """Name the searched options of a setting.
 
     Args:
@@ -96,7 +96,7 @@ def describe_setting(setting: Setting) -> str:
         As a call has them.
 
     Examples:
-        >>> describe_setting(Setting(radius=1, beta=1.0))
+        >>> _describe_setting(Setting(radius=1, beta=1.0))
         'radius=1, alpha=0.98, beta=1, nms_threshold=0.3'
     """
     names = ("radius", "alpha", "beta", "nms_threshold")

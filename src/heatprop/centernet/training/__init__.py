@@ -1,9 +1,17 @@
 """Train CenterNet; extra ``train`` (Lightning, TensorBoard)."""
 
-try:
-    import lightning  # noqa: F401 # to say what to install before anything else fails
+try:  # to say what to install before anything else fails
+    import docstring_parser  # noqa: F401 # jsonargparse[signatures] brings it
+    import jsonargparse  # noqa: F401
+    import lightning  # noqa: F401
+    import tensorboard  # noqa: F401
+    import yaml  # noqa: F401 # Lightning brings it
 except ImportError as error:
-    raise ImportError("heatprop.centernet.training needs Lightning: pip install 'heatprop[train]'") from error
+    raise ImportError(
+        f"heatprop.centernet.training needs Lightning, TensorBoard and jsonargparse ({error}): "
+        "pip install 'heatprop[train]'",
+        name=error.name,
+    ) from error
 
 from heatprop.centernet.configuration import TrainingConfig
 from heatprop.centernet.training.saving import TrainedModel, load_model, save_model

@@ -10,6 +10,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from heatprop.centernet.checkpoint_files import read_plain
+from heatprop.centernet.checkpoints import fill_model
 from heatprop.centernet.configuration import TrainingConfig
 from heatprop.centernet.model import CenterNet
 from heatprop.centernet.training.validation import newest
@@ -124,17 +126,41 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         FileNotFoundError: If there is none.
         ValueError: If it is another file.
     """
-    document = torch.load(path, weights_only=True, map_location="cpu")
+    document = read_plain(path)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(
             f"{path} must be a model that heatprop train wrote (model.pt, best.pt); "
             "make a CenterNet and use load_checkpoint for other weights"
         )
-    model = CenterNet(
-        len(document["classes"]),
-        backbone=document["backbone"],
-        head_channels=document["head_channels"],
-        deformable=document["deformable"],
-    )
-    model.load_state_dict(document["state_dict"])
+    weights = _check_document(document, path)
+    try:
+        model = CenterNet(
+            len(document["classes"]),
+            backbone=document["backbone"],
+            head_channels=document["head_channels"],
+            deformable=document["deformable"],
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} describes a model that cannot be made: {error}") from error
+    fill_model(model, weights, path)
     return TrainedModel(model.eval(), tuple(document["classes"]), document["input_size"])
+
+
+def _check_document(document: Mapping[object, Any], path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
+    """Require what describes a model, and that its heads are as large as it says, before one is made."""
+    kinds = {"backbone": str, "head_channels": int, "deformable": str, "input_size": int, "classes": list}
+    for name, kind in kinds.items():
+        if not isinstance(document.get(name), kind):
+            raise ValueError(f"{path} must hold {name} as {kind.__name__}, got {document.get(name)!r}")
+    weights, classes = document.get("state_dict"), document["classes"]
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
+        raise ValueError(f"{path} must hold tensors by name under state_dict, got {type(weights).__name__}")
+    if not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{path} must hold names under classes, got {classes!r}")
+    last = weights.get("heads.heatmap.2.weight", torch.empty(0))
+    wanted = (len(classes), document["head_channels"], 1, 1)
+    if last.shape != wanted:
+        raise ValueError(f"{path} must hold heads.heatmap.2.weight of shape {wanted}, got {tuple(last.shape)}")
+    return weights

@@ -25,6 +25,7 @@ from heatprop.centernet.training.loading import Loading
 from heatprop.centernet.training.module import CenterNetTraining
 from heatprop.centernet.training.precision import lightning_precision
 from heatprop.centernet.training.progress import Bar, EpochLines, Quiet, quiet
+from heatprop.centernet.training.resuming import check_resumable, explain_failure, read_config
 from heatprop.centernet.training.saving import BEST, LAST, MODEL, Keeper, saved_epochs
 from heatprop.centernet.training.validation import Validation, read_record
 from heatprop.checks import check_count
@@ -99,7 +100,7 @@ def train(
     Raises:
         TypeError: If ``stop_after`` is no whole number.
         ValueError: If ``stop_after`` is below 1; if ``out`` holds a training and ``resume`` is false, or one with other
-            options; if the data set has nothing to train on, or fewer images than a batch.
+            options, or a damaged one; if the data set has nothing to train on, or fewer images than a batch.
         TrainingInterrupted: After Ctrl-C.
     """
     start, root, folder = time.perf_counter(), Path(data), Path(out)
@@ -125,6 +126,10 @@ def train(
             trainer.fit(training, datamodule=Loading(images, clips, config), ckpt_path=last, weights_only=True)
         except (KeyboardInterrupt, SystemExit):  # Lightning exits after Ctrl-C, and ignores it from then on
             raise _interrupted(folder, trainer, config) from None
+        except Exception as error:  # whatever Lightning makes of a checkpoint that is not this training's
+            if failure := explain_failure(last, error):
+                raise failure from error
+            raise
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, on_interrupt)
@@ -137,11 +142,13 @@ def _prepare(folder: Path, data: Path, config: TrainingConfig, resume: bool) -> 
     if last.exists() and not resume:
         raise ValueError(f"{folder} must be new, got a training; go on with it by --resume, or choose another --out")
     if last.exists() and path.exists():
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = read_config(path)
         values.pop("data", None)
         if changed := differences(from_plain(values, path), config):
             listed = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
             raise ValueError(f"{folder} must be resumed with its own options, got {listed}; choose another --out")
+    if last.exists():
+        check_resumable(last)
     with replacing(path) as file:
         yaml.safe_dump({"data": str(data), **to_plain(config)}, file, sort_keys=False)
     return last if last.exists() else None
