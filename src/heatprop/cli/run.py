@@ -23,6 +23,7 @@ from heatprop.running import (
     load_detector,
     run_video,
 )
+from heatprop.running.detectors import find_labels
 from heatprop.running.results import Cuts
 from heatprop.video import CameraMotion
 
@@ -56,6 +57,7 @@ def run(
     container: use.ContainerOption = use.Container.mp4,
     skip_existing: use.SkipExisting = False,
     detector: use.DetectorName = "faces",
+    classes: use.Classes = None,
     adapter: use.AdapterOption = None,
     detector_size: use.DetectorSize = None,
     stride: use.Stride = 4,
@@ -115,6 +117,7 @@ def run(
         keep_maps=save_maps,
         camera=CameraMotion() if camera_motion else None,
         every=every,
+        labels=None if classes is None else _find_labels(classes, loaded),
     )
     detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
     named = dict(zip(dict.fromkeys(videos), distinct_stems(list(dict.fromkeys(videos))), strict=True))
@@ -142,6 +145,13 @@ def _load(name: str, adapter: str | None, device: str) -> Detector:
         raise typer.BadParameter(str(error)) from error
 
 
+def _find_labels(classes: str, detector: Detector) -> frozenset[int]:
+    try:
+        return find_labels(classes, detector.class_names)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--classes") from error
+
+
 def _scene_cuts() -> Callable[[], Cuts]:
     from heatprop.video.scenes import SceneCuts  # it needs OpenCV, which does not load everywhere
 
@@ -160,6 +170,8 @@ def _run_all(
         cuts = None if scene_cuts is None else scene_cuts()
         with progress(f"{number}/{len(named)} {path.name}") as on_frame:
             summary = run_video(path, detector, wanted=wanted, folder=out, stem=stem, cuts=cuts, on_frame=on_frame)
+        if wanted.blurred and not summary.problem:
+            summary.problem = summary.warning and f"{path}: {summary.warning}, so nothing is blurred"
         terminal.outcome(summary)
         summaries.append(summary)
         if summary.interrupted:
@@ -170,7 +182,7 @@ def _run_all(
 
 def _make_folder(out: Path, named: dict[Path, str], wanted: Wanted) -> None:
     """Make the folder of the results, and remove what killed processes left in it."""
-    outputs = [path for stem in named.values() for path in wanted.paths(out, stem).values()]
+    outputs = [path for video, stem in named.items() for path in wanted.paths(out, stem, video).values()]
     for path in [*outputs, *map(partial_path, outputs)]:
         if any(_is_same(path, video) for video in named):
             raise typer.BadParameter(
@@ -195,7 +207,7 @@ def _without_finished(named: dict[Path, str], wanted: Wanted, out: Path) -> dict
     left = {
         path: stem
         for path, stem in named.items()
-        if not all(result.exists() for result in wanted.paths(out, stem).values())
+        if not all(result.exists() for result in wanted.paths(out, stem, path).values())
     }
     if len(left) < len(named):
         typer.echo(f"{len(named) - len(left)} of {len(named)} videos are finished already and skipped", err=True)
