@@ -20,9 +20,9 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # Imports go from a later row to an earlier one, and never within a row. A name is a file of the first page or a folder;
 # a folder within a folder is a room of its own where it stands here. The core comes first.
 CORE_ROWS = [
-    {"structures"},
-    {"checks", "equations", "evidence", "peaks", "boxes"},
-    {"options", "suppression"},
+    {"structures", "starting"},
+    {"checks", "equations", "evidence", "matching", "peaks", "boxes"},
+    {"options", "suppression", "identities"},
     {"propagation", "motion", "tracklets"},
     {"candidates", "output"},
     {"association"},
