@@ -114,12 +114,10 @@ def balance_size(y, size, h, prior_size):
 def find_seen(offset, size, shape):
     """Rule 9: where offset and size are finite and the size is not negative, (H, W)."""
     seen = np.ones(shape, dtype=bool)
-    for y in range(shape[0]):
-        for x in range(shape[1]):
-            if offset is not None and not np.isfinite(offset[:, y, x]).all():
-                seen[y, x] = False
-            if size is not None and not (np.isfinite(size[:, y, x]).all() and (size[:, y, x] >= 0).all()):
-                seen[y, x] = False
+    if offset is not None:
+        seen &= np.isfinite(offset).all(axis=0)
+    if size is not None:
+        seen &= np.isfinite(size).all(axis=0) & (size >= 0).all(axis=0)
     return seen
 
 
