@@ -156,16 +156,16 @@ def run_python(code, *, path):
     )
 
 
-def test_import_heatprop_brings_no_extra_and_works_uninstalled():
+def test_importing_heatprop_and_its_networks_brings_no_extra_and_works_uninstalled():
     code = (
-        "import torch, numpy, typing_extensions; before = set(sys.modules); import heatprop; "
+        "import torch, numpy, typing_extensions; before = set(sys.modules); import heatprop, heatprop.centernet; "
         "print(heatprop.__file__, heatprop.__version__); print(*sys.modules.keys() - before)"
     )
     result = run_python(code, path=PACKAGE.parent)
     assert result.returncode == 0, result.stderr
     where, modules = result.stdout.splitlines()
     assert where == f"{PACKAGE / '__init__.py'} {heatprop.__version__}"
-    assert "heatprop.propagator" in modules.split()
+    assert {"heatprop.propagator", "heatprop.centernet.model"} <= set(modules.split())
     assert not {name.split(".")[0] for name in modules.split()} & EXTRAS
 
 
