@@ -37,6 +37,7 @@ def test_the_propagators_options_are_those_of_the_design():
         "velocity": False,
         "radius_per_size": 0.0,
         "max_radius": 4,
+        "identity": "square",
     }
 
 

@@ -18,9 +18,10 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # DESIGN.md section 2: imports go from a later layer to an earlier one, never back. Within a layer they may not go in
 # circles.
 LAYERS = [
-    {"structures"},
+    {"structures", "starting"},
     {"checks"},
-    {"options", "equations", "evidence", "peaks", "boxes"},
+    {"options", "equations", "evidence", "peaks", "boxes", "matching"},
+    {"identities"},
     {"propagation", "suppression", "motion", "tracklets", "output"},
     {"candidates", "association", "coasting"},
     {"propagator"},

@@ -28,6 +28,7 @@ class Candidates(NamedTuple):
         ages: Tracklet length $l$ with this frame, shape ``(B, K)``, ``int32``.
         unseen: Frames in a row in which the network's score was below the threshold, shape ``(B, K)``, ``int32``.
         owner: Tracklet whose square each lies in, shape ``(B, K)``, ``int64``; K where there is none.
+        network_sizes: The network's own sizes ``(w, h)``, shape ``(B, K, 2)``, in cells; 0 for points.
     """
 
     flat_index: Tensor
@@ -41,6 +42,7 @@ class Candidates(NamedTuple):
     ages: Tensor
     unseen: Tensor
     owner: Tensor
+    network_sizes: Tensor
 
 
 def choose_candidates(
@@ -135,4 +137,5 @@ def read_candidates(
         ages=extend_lengths(inherited, tracklets, unproven=blind if options.evidence else None),
         unseen=torch.where(blind, tracklets.unseen.gather(1, inherited.owner) + 1, 0),
         owner=torch.where(inherited.found, inherited.owner, tracklets.score.shape[1]),
+        network_sizes=torch.zeros_like(offset) if size is None else size,
     )

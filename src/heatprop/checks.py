@@ -10,9 +10,13 @@ from torch import Tensor
 from heatprop.structures import HeadMaps, Tracklets
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_FLOATING = ("score", "size", "position", "velocity")
-_PAIRS = ("size", "position", "velocity")
-_WHOLE = ("label", "x", "y", "length", "track_id", "next_id", "unseen")
+_PAIRS = ("size", "position", "velocity", "known_position", "known_previous", "known_size", "known_velocity")
+_FLOATING = ("score", "known_unseen", *_PAIRS)
+_WHOLE = ("label", "x", "y", "length", "track_id", "next_id", "unseen", "known_id", "known_label", "known_sightings")
+_NOT_NEGATIVE = (
+    *("label", "x", "y", "length", "size", "next_id", "unseen"),
+    *("known_label", "known_size", "known_unseen", "known_sightings"),
+)
 _HINTS = {
     2: "add the batch and class dimensions with heatmap[None, None]",
     3: "add the batch dimension with heatmap[None]; permute channels-last maps first",
@@ -145,7 +149,7 @@ def _check_values(state: Tracklets) -> None:
             raise ValueError(f"state.{name} must be finite; a propagator never leaves anything else")
     if bool(((state.score < 0) | (state.score > 1)).any()):
         raise ValueError("state.score must be in [0, 1]; a propagator never leaves anything else")
-    for name in ("label", "x", "y", "length", "size", "next_id", "unseen"):
+    for name in _NOT_NEGATIVE:
         field = getattr(state, name)
         if field is not None and bool((field < 0).any()):
             raise ValueError(f"state.{name} must be at least 0; a propagator never leaves anything else")

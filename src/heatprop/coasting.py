@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from heatprop.association import pack_tracklets, take_places, to_detections
+from heatprop.association import Names, pack_tracklets, take_places, to_detections
 from heatprop.boxes import decode_boxes
 from heatprop.candidates import Candidates
+from heatprop.identities import Identities, wait_for
 from heatprop.motion import predict
 from heatprop.options import PropagatorOptions
 from heatprop.structures import Detections, Tracklets
@@ -51,7 +52,18 @@ def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOption
     nothing, nobody = torch.zeros_like(moved.score), torch.full_like(moved.label, moved.label.shape[1])
     unseen = torch.where(moved.valid, moved.unseen + 1, 0)
     candidates = Candidates(
-        flat, cells, moved.label, moved.score, nothing, moved.size, moved.position, boxes, moved.length, unseen, nobody
+        flat_index=flat,
+        cells=cells,
+        labels=moved.label,
+        scores=moved.score,
+        network_scores=nothing,
+        sizes=moved.size,
+        positions=moved.position,
+        boxes=boxes,
+        ages=moved.length,
+        unseen=unseen,
+        owner=nobody,
+        network_sizes=torch.zeros_like(moved.size),
     )
     valid = moved.valid if options.max_unseen is None else moved.valid & (unseen <= options.max_unseen)
     order = torch.where(valid, 0, 1).argsort(dim=1, stable=True)  # the valid ones first, as they were
@@ -59,5 +71,6 @@ def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOption
     found = Candidates(*(take_places(field, order, valid) for field in candidates))
     ids = torch.where(valid, moved.track_id.gather(1, order), -1)
     velocity = take_places(moved.velocity, order, valid)
-    tracklets = pack_tracklets(found, found.scores, ids, valid, moved.next_id, velocity)
+    known = wait_for(Identities.beside(moved), frames=1)
+    tracklets = pack_tracklets(found, found.scores, valid, Names(ids, moved.next_id, velocity, known))
     return tracklets, to_detections(found, ids, valid, carried=valid, extras={})

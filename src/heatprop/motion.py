@@ -32,7 +32,9 @@ def predict(
     H, W = shape[1:]
     position = tracklets.position
     if shift is not None:
-        position = moved_by(position, tracklets, shift, width=W)
+        place = tracklets.y * W + tracklets.x
+        position = moved_by(position, place, shift)
+        tracklets = tracklets._replace(**_move_known(tracklets, shift, W, H))
     if options.velocity:
         position = position + tracklets.velocity
     # far outside is outside; numbers, because a tensor made from them would wait for the device
@@ -58,16 +60,15 @@ def area_inside(tracklets: Tracklets, shape: tuple[int, ...]) -> Tensor:
     return (tracklets.size - before - behind).clamp(min=0).prod(2)
 
 
-def moved_by(position: Tensor, tracklets: Tracklets, shift: Tensor, *, width: int) -> Tensor:
+def moved_by(position: Tensor, place: Tensor, shift: Tensor) -> Tensor:
     r"""Move positions with the picture.
 
     Args:
         position: Centres ``(x, y)``, shape ``(B, K, 2)``, in cells.
-        tracklets: Whose centres they are.
+        place: Flat cell ``y * W + x`` at which a flow is read, shape ``(B, K)``, ``int64``.
         shift: A translation ``(dx, dy)``, shape ``(B, 2)``; an affine map $A$ with $p' = A\,(x, y, 1)^T$, shape
-            ``(B, 2, 3)``; or a flow, shape ``(B, 2, H, W)``, read at the cell of each tracklet. All in cells, from
+            ``(B, 2, 3)``; or a flow, shape ``(B, 2, H, W)``, read at ``place``. All in cells, from
             the last frame to this one. What is not finite moves nothing.
-        width: W, of the map.
 
     Returns:
         The positions in this frame, shape ``(B, K, 2)``.
@@ -80,9 +81,19 @@ def moved_by(position: Tensor, tracklets: Tracklets, shift: Tensor, *, width: in
         across, down, rest = shift.unsqueeze(1).unbind(3)  # (B, 1, 2)
         moved = across * x + down * y + rest
     else:
-        place = (tracklets.y * width + tracklets.x).unsqueeze(1).expand(-1, 2, -1)  # (B, 2, K)
-        moved = position + shift.flatten(2).gather(2, place).transpose(1, 2)
+        moved = position + shift.flatten(2).gather(2, place.unsqueeze(1).expand(-1, 2, -1)).transpose(1, 2)
     return torch.where(moved.isfinite().all(2, keepdim=True), moved, position)
+
+
+def _move_known(tracklets: Tracklets, shift: Tensor, width: int, height: int) -> dict[str, Tensor]:
+    """Move where the objects of the memory were seen with the picture, too."""
+    moved = {}
+    for name in ("known_position", "known_previous"):
+        position = getattr(tracklets, name)
+        x, y = position.unbind(2)
+        place = y.floor().clamp(0, height - 1).long() * width + x.floor().clamp(0, width - 1).long()
+        moved[name] = moved_by(position, place, shift)
+    return moved
 
 
 def measure_velocity(position: Tensor, seen: Tensor, owner: Tensor, prior: Tracklets) -> Tensor:

@@ -20,6 +20,7 @@ from typing import (
 
 from heatprop.checks import check_count, check_number
 
+Identity: TypeAlias = Literal["square", "memory"]
 Average: TypeAlias = Literal["arithmetic", "geometric"]
 Carry: TypeAlias = Literal["balanced", "network"]
 
@@ -66,6 +67,8 @@ class PropagatorOptions:
         radius_per_size: Let the radius grow with the object: this share of its box's shorter side, rounded, at least
             ``radius``; 0 for one radius for all.
         max_radius: Largest such radius, in cells.
+        identity: Whom a detection inherits its ``track_id`` from: the tracklet whose ``"square"`` it lies in (the
+            paper), or a ``"memory"`` of the objects that the network saw, which waits for those that are hidden.
 
     Raises:
         TypeError: If an option has the wrong type.
@@ -90,6 +93,7 @@ class PropagatorOptions:
     velocity: bool = False
     radius_per_size: Annotated[float, Between(0)] = 0.0
     max_radius: Annotated[int, Between(0, 100)] = 4
+    identity: Identity = "square"
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -150,6 +154,7 @@ STEADY = PropagatorOptions(
     border=0.9,
     max_unseen=15,
     velocity=True,
+    identity="memory",
 )
 """The preset of `heatprop.HeatmapPropagator.steady`, chosen by measurements on real video (docs/steady.md)."""
 

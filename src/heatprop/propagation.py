@@ -244,7 +244,8 @@ def balance_heatmap(
         ``network``, with balanced scores.
     """
     flat = network.view(network.shape[0], -1)  # (B, C * H * W)
-    values = balance_scores(flat.gather(1, squares.cells), inherited, average=average)
+    before = flat.clone() if flat.requires_grad else flat  # a gradient needs what is overwritten below
+    values = balance_scores(before.gather(1, squares.cells), inherited, average=average)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
     flat.scatter_(1, squares.cells, values)  # entries that share a cell all write its winner's value

@@ -81,7 +81,8 @@ class HeatmapPropagator(TrackletMemory):
         measurements.
 
         Args:
-            overrides: Any option of the constructor, to change the preset.
+            overrides: Any option of the constructor, to change the preset. A larger ``radius`` takes ``max_radius``
+                with it.
 
         Returns:
             The propagator.
@@ -96,7 +97,10 @@ class HeatmapPropagator(TrackletMemory):
             >>> propagator.average, propagator.nms_threshold, propagator.stride
             ('geometric', 0.6, 8)
         """
-        return cls(**(STEADY.as_keywords() | overrides))
+        options = STEADY.as_keywords() | overrides
+        if "radius" in overrides and "max_radius" not in overrides:
+            options["max_radius"] = max(options["radius"], STEADY.max_radius)
+        return cls(**options)
 
     def extra_repr(self) -> str:
         """Show every option."""

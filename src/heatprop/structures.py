@@ -64,7 +64,17 @@ class Tracklets(NamedTuple):
         velocity: Measured motion ``(dx, dy)``, shape ``(B, K, 2)``, in cells per frame; 0 without that option.
         unseen: Frames in a row in which the network's own score was below the threshold, shape ``(B, K)``, ``int32``.
 
-    The last three may be left out: the middle of the cell, at rest, seen.
+        known_id: The memory of identities (`heatprop.identities.Identities`), K places: who was seen, ``int64``;
+            -1 in an empty place. Its fields are used with ``identity="memory"`` only.
+        known_label: Their class, shape ``(B, K)``, ``int64``.
+        known_position: Where each was last seen, shape ``(B, K, 2)``, in cells.
+        known_previous: Where it was seen before that, shape ``(B, K, 2)``, in cells.
+        known_size: The size that the network showed, smoothed, shape ``(B, K, 2)``, in cells.
+        known_velocity: How each moves, shape ``(B, K, 2)``, in cells per frame.
+        known_unseen: Frames since the last sighting, shape ``(B, K)``.
+        known_sightings: How often it was seen, shape ``(B, K)``, ``int32``.
+
+    All fields after ``next_id`` may be left out: the middle of the cell, at rest, seen, nobody known.
     """
 
     label: Tensor
@@ -79,6 +89,14 @@ class Tracklets(NamedTuple):
     position: Tensor = None  # type: ignore[assignment]  # `heatprop.tracklets.complete` fills in what was left out
     velocity: Tensor = None  # type: ignore[assignment]
     unseen: Tensor = None  # type: ignore[assignment]
+    known_id: Tensor = None  # type: ignore[assignment]
+    known_label: Tensor = None  # type: ignore[assignment]
+    known_position: Tensor = None  # type: ignore[assignment]
+    known_previous: Tensor = None  # type: ignore[assignment]
+    known_size: Tensor = None  # type: ignore[assignment]
+    known_velocity: Tensor = None  # type: ignore[assignment]
+    known_unseen: Tensor = None  # type: ignore[assignment]
+    known_sightings: Tensor = None  # type: ignore[assignment]
 
     def map(self, change: Change) -> "Tracklets":
         """Change every field in the same way; fields that were left out stay so."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from heatprop.checks import check_state
+from heatprop.identities import KNOWN, nobody
 from heatprop.structures import Tracklets
 
 
@@ -134,6 +135,7 @@ def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None
         position=zeros(count, 2, dtype=dtype),
         velocity=zeros(count, 2, dtype=dtype),
         unseen=zeros(count, dtype=torch.int32),
+        **nobody(batch, count, device=device, dtype=dtype).fields(),
     )
 
 
@@ -170,8 +172,7 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: T
         )
     dtype = torch.promote_types(heatmap.dtype, torch.float32)
     tracklets = complete(tracklets)
-    floating = {name: getattr(tracklets, name).to(dtype) for name in ("score", "size", "position", "velocity")}
-    tracklets = tracklets._replace(**floating)
+    tracklets = tracklets.map(lambda field: field.to(dtype) if field.is_floating_point() else field)
     return tracklets if reset is None else forget(tracklets, reset)
 
 
@@ -183,7 +184,7 @@ def confine(tracklets: Tracklets, shape: tuple[int, ...]) -> Tracklets:
 
 
 def complete(tracklets: Tracklets) -> Tracklets:
-    """Fill in what tracklets may leave out: the middle of the cell, at rest, seen."""
+    """Fill in what tracklets may leave out: the middle of the cell, at rest, seen, nobody known."""
     if tracklets.position is None:
         wide = torch.promote_types(tracklets.size.dtype, torch.float32)
         middle = torch.stack([tracklets.x, tracklets.y], dim=2).to(wide) + 0.5
@@ -192,6 +193,10 @@ def complete(tracklets: Tracklets) -> Tracklets:
         tracklets = tracklets._replace(velocity=torch.zeros_like(tracklets.position))
     if tracklets.unseen is None:
         tracklets = tracklets._replace(unseen=torch.zeros_like(tracklets.length))
+    if any(getattr(tracklets, f"known_{name}") is None for name in KNOWN):
+        B, K = tracklets.valid.shape
+        known = nobody(B, K, device=tracklets.valid.device, dtype=tracklets.position.dtype)
+        tracklets = tracklets._replace(**known.fields())
     return tracklets
 
 
@@ -207,7 +212,10 @@ def forget(tracklets: Tracklets, streams: Tensor) -> Tracklets:
     """
     kept = [field.masked_fill(streams.view(-1, *[1] * (field.dim() - 1)), 0) for field in tracklets]
     cleared = Tracklets(*kept)
-    return cleared._replace(track_id=tracklets.track_id.masked_fill(streams.unsqueeze(1), -1))
+    gone = streams.unsqueeze(1)
+    return cleared._replace(
+        track_id=tracklets.track_id.masked_fill(gone, -1), known_id=tracklets.known_id.masked_fill(gone, -1)
+    )
 
 
 def stream_mask(streams: int | Sequence[int] | Tensor, batch: int, device: torch.device) -> Tensor:

@@ -123,28 +123,30 @@ def _read_task(
     if limits is not None:
         heatmap = torch.where(_inside(heads, grid, limits), heatmap, 0)
     dimensions = heads["dim"].exp()  # metres
-    size = _upright(dimensions, heads["rot"]) / heatmap.new_tensor(grid.cell_size)[:, None, None]
+    sides = _upright(dimensions, heads["rot"])  # numbers below, because a tensor made from them would wait for a GPU
+    size = torch.stack([side / cell for side, cell in zip(sides, grid.cell_size, strict=True)], dim=1)
     extras = {name: heads[name] for name in ("height", "rot", "vel") if name in heads}
     return HeadMaps(heatmap, heads["reg"], size, extras | {"dim": dimensions})
 
 
-def _upright(dimensions: Tensor, rotation: Tensor) -> Tensor:
-    """Sides of the upright rectangle around a turned box, (B, 2, H, W), in the unit of the dimensions.
+def _upright(dimensions: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+    """Sides of the upright rectangle around a turned box, (B, H, W) each, in the unit of the dimensions.
 
     At rotation 0 the first dimension lies along x and the second along y.
     """
     across, along = dimensions[:, 0], dimensions[:, 1]
-    direction = rotation.to(torch.promote_types(rotation.dtype, torch.float32))  # squares overflow in half precision
-    sine, cosine = (direction / direction.norm(dim=1, keepdim=True)).to(rotation.dtype).nan_to_num(0).abs().unbind(1)
-    return torch.stack([cosine * across + sine * along, sine * across + cosine * along], dim=1)
+    yaw = torch.atan2(rotation[:, 0], rotation[:, 1])
+    sine, cosine = yaw.sin().abs(), yaw.cos().abs()
+    return cosine * across + sine * along, sine * across + cosine * along
 
 
 def _inside(heads: dict[str, Tensor], grid: BirdsEyeGrid, limits: tuple[float, ...]) -> Tensor:
     """Where the centre lies within the limits, (B, 1, H, W)."""
-    H, W = heads["reg"].shape[2:]
-    reg, height = heads["reg"], heads["height"][:, 0]
-    x = (torch.arange(W, device=reg.device) + reg[:, 0]) * grid.cell_size[0] + grid.start[0]
-    y = (torch.arange(H, device=reg.device)[:, None] + reg[:, 1]) * grid.cell_size[1] + grid.start[1]
-    position = torch.stack([x, y, height], dim=1)  # (B, 3, H, W)
-    low, high = (position.new_tensor(part)[:, None, None] for part in (limits[:3], limits[3:]))
-    return ((position >= low) & (position <= high)).all(1, keepdim=True)
+    offset, height = heads["reg"], heads["height"][:, 0]
+    H, W = offset.shape[2:]
+    x = (torch.arange(W, device=offset.device) + offset[:, 0]) * grid.cell_size[0] + grid.start[0]
+    y = (torch.arange(H, device=offset.device)[:, None] + offset[:, 1]) * grid.cell_size[1] + grid.start[1]
+    inside = torch.ones_like(x, dtype=torch.bool)
+    for place, low, high in zip((x, y, height), limits[:3], limits[3:], strict=True):
+        inside = inside & (place >= low) & (place <= high)
+    return inside.unsqueeze(1)

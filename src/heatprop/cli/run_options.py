@@ -56,7 +56,7 @@ def _of_memory(*names: str, **details: Any) -> Any:
     return typer.Option(*names, rich_help_panel=_MEMORY, **details)
 
 
-Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)]
+Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Video files.", show_default=False)]
 OutFolder = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder for the results; made if it is not there.", show_default=False)
 ]
@@ -99,14 +99,16 @@ Score = Annotated[
     float,
     _written(
         metavar="0..1",
-        min=0,
-        max=1,
         help="How sure it must be before something is drawn, blurred, written or counted. Lower it if faces are "
         "missed, raise it if other things are taken for faces. (The memory itself works from 0.05 on.)",
     ),
 ]
 MaskScale = Annotated[
-    float, _written(metavar="TIMES", min=0.1, help="How many times as wide and high as its box a blurred area is.")
+    float, _written(metavar="TIMES", help="How many times as wide and high as its box a blurred area is.")
+]
+SkipExisting = Annotated[
+    bool,
+    _written("--skip-existing", help="Leave out videos whose results are all there: go on where a run was stopped."),
 ]
 ContainerOption = Annotated[Container, _written(metavar="mp4|mkv|mov|webm", help="Kind of the video files written.")]
 
@@ -132,6 +134,7 @@ DetectorSize = Annotated[
     _of_detector(
         metavar="PIXELS",
         min=32,
+        max=16384,
         help="Longer side of the picture that the detector sees. Smaller is faster, larger finds smaller faces; the "
         "results keep the size of the video.",
         show_default="that of the video",

@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from heatprop.running.detectors import DetectorError
+from heatprop.running.interrupts import signal_of
 from heatprop.running.summary import Summary
 from heatprop.running.videos import OnFrame
 
 FAILED = 1
-INTERRUPTED = 130  # what a shell expects after Ctrl-C
+SIGNALLED = 128  # added to the number of the signal, as shells do: 130 after Ctrl-C
 WIDTH = 110
 """Columns of the tables where the output is no terminal."""
 
@@ -28,7 +29,7 @@ def make_console() -> Console:
 
 @contextmanager
 def reporting(command: str, *, resume: str = "") -> Iterator[None]:
-    """Say what ended a command, and exit: with 1 after a problem with its input, with 130 after Ctrl-C.
+    """Say what ended a command, and exit: 1 after a problem with its input, 130 after Ctrl-C, 143 after SIGTERM.
 
     Args:
         command: Its name.
@@ -42,7 +43,7 @@ def reporting(command: str, *, resume: str = "") -> Iterator[None]:
     except KeyboardInterrupt as stop:
         again = f"interrupted; start it again with {resume} to go on" if resume else "interrupted"
         typer.echo(str(stop) or again, err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(SIGNALLED + signal_of(stop)) from None
 
 
 @contextmanager

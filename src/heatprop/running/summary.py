@@ -23,7 +23,7 @@ class Summary:
         files: What was written.
         notes: What of the audio was left out and why.
         problem: What went wrong; empty if nothing did.
-        interrupted: Whether Ctrl-C ended it.
+        interrupted: Number of the signal that ended it: Ctrl-C, or another one to end; 0 if none did.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Summary:
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problem: str = ""
-    interrupted: bool = False
+    interrupted: int = 0
     _in_gap: set[int] = field(
         default_factory=set, repr=False
     )  # objects that only the memory showed when the detector last looked

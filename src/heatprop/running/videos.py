@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 
 import av
 
-from heatprop.running.detectors import DetectorError
-from heatprop.running.interrupts import Interrupts
+from heatprop.running.detectors import DetectorError, in_one_line
+from heatprop.running.interrupts import Interrupts, signal_of
 from heatprop.running.outputs import Outputs, Wanted
 from heatprop.running.results import Cuts, FrameDetector, FrameResult
 from heatprop.running.summary import Summary
@@ -43,8 +43,8 @@ def run_video(
 ) -> Summary:
     """Process one video and write its files.
 
-    What goes wrong with this video is told in the summary, not raised. Of a damaged file everything that
-    decodes is processed and kept. Ctrl-C ends the video and is told there, too.
+    What goes wrong with this video, whatever it is, is told in the summary, not raised. Of a damaged file everything
+    that decodes is processed and kept. A signal to end, such as Ctrl-C, ends the video and is told there, too.
 
     Args:
         path: The video.
@@ -65,14 +65,16 @@ def run_video(
             with VideoReader(path) as video:
                 results = _results(detector, video, cuts, interrupts, on_frame)
                 _write(results, Outputs(wanted, folder, stem, video), summary, video.frame_count, on_frame)
-        except KeyboardInterrupt:
-            summary.interrupted = True
+        except KeyboardInterrupt as stop:
+            summary.interrupted = signal_of(stop)
         except DetectorError as error:
             number = summary.frames if error.frame is None else error.frame
             summary.problem = f"{path}, frame {number}: {error}"
         except (VideoError, OSError, av.FFmpegError) as error:
             summary.problem = str(error) if str(path) in str(error) else f"{path}: {error}"
-    summary.interrupted |= interrupts.pressed  # while the files were being finished
+        except (Exception, SystemExit) as error:  # whatever it is, the next video is not to blame
+            summary.problem = f"{path}, frame {summary.frames}: {in_one_line(error)}"
+    summary.interrupted = summary.interrupted or interrupts.number  # it came while the files were being finished
     summary.seconds = time.perf_counter() - start
     return summary
 

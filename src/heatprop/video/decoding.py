@@ -107,7 +107,7 @@ def open_file(path: Path) -> Any:
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(str(path.absolute()), metadata_errors="replace")  # or "a:b.mp4" is of the protocol a
     except av.InvalidDataError as error:
         raise VideoError(
             f"{path} is not a video, or lacks its index because copying or recording it was interrupted "
