@@ -244,8 +244,7 @@ def balance_heatmap(
         The balanced scores, written into ``network`` where no gradient is asked for.
     """
     flat = network.view(network.shape[0], -1)  # (B, C * H * W)
-    before = flat.clone() if flat.requires_grad else flat  # a gradient needs what is overwritten below
-    values = balance_scores(before.gather(1, squares.cells), inherited, average=average)
+    values = balance_scores(flat.gather(1, squares.cells), inherited, average=average)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
         return flat.scatter(1, squares.cells, values).view_as(network)  # in place, the gather would lose what it read
