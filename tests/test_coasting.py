@@ -47,7 +47,7 @@ def test_coasting_is_honest_about_age_and_evidence():
 
 
 def test_coasting_before_the_first_frame_is_refused():
-    with pytest.raises(RuntimeError, match="coast goes on from a frame"):
+    with pytest.raises(RuntimeError, match="coast continues from a propagated frame"):
         HeatmapPropagator().coast()
 
 

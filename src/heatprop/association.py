@@ -17,14 +17,14 @@ from heatprop.suppression import rank
 def detect(
     maps: HeadMaps, candidates: Candidates, kept: Tensor, prior: Tracklets, options: PropagatorOptions
 ) -> tuple[Detections, Tracklets]:
-    """Suppress and order the candidates, and give them their identities.
+    """Suppress and sort the candidates, and give them identities.
 
     Args:
         maps: The network's maps, ``(B, C, H, W)``.
         candidates: The K best peaks.
         kept: Which of them may become detections, shape ``(B, K)``, ``bool``.
         prior: Detections of the last frame, ``(B, K)`` each.
-        options: All of them.
+        options: The propagator's options.
 
     Returns:
         The detections, and the tracklets that the next frame inherits from.
@@ -63,7 +63,7 @@ class Names(NamedTuple):
 
 
 def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | None) -> tuple[Tensor, Tensor]:
-    """Drop the boxes that are not finite or suppressed, and rank the rest.
+    """Drop the boxes that are suppressed or not finite, and rank the rest.
 
     Args:
         candidates: The K best peaks.
@@ -71,8 +71,8 @@ def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | No
         nms_threshold: Largest IoU within a class, in [0, 1]; ``None`` suppresses nothing.
 
     Returns:
-        The order of the candidates, shape ``(B, K)``, ``int64``: the kept ones first by falling score, equal
-        scores by rising cell index; and which places of that order are kept, shape ``(B, K)``, ``bool``.
+        The order of the candidates, shape ``(B, K)``, ``int64``: the kept ones first, by falling score, ties by rising
+        cell index; and which places of that order are kept, shape ``(B, K)``, ``bool``.
     """
     boxes = candidates.boxes.detach()
     kept = kept & (boxes.abs().amax(2) < torch.inf)  # false for NaN too
@@ -87,7 +87,7 @@ def name_by_square(found: Candidates, valid: Tensor, prior: Tracklets, options: 
         found: Candidates in their order, 0 where not valid, ``(B, K)`` each.
         valid: Which places hold a detection, shape ``(B, K)``, ``bool``.
         prior: Detections of the last frame, ``(B, K)`` each.
-        options: All of them.
+        options: The propagator's options.
 
     Returns:
         Identities, and velocities where they are measured.
@@ -157,7 +157,7 @@ def pack_tracklets(found: Candidates, score: Tensor, valid: Tensor, names: Names
     """Keep of the ordered candidates what the next frame inherits from."""
 
     def own(field: Tensor) -> Tensor:
-        """Copy what detections share: whoever edits them in place leaves the memory alone."""
+        """Copy what the detections share, so that editing them in place does not change the memory."""
         return field.clone(memory_format=torch.contiguous_format)
 
     x, y = found.cells.unbind(2)
@@ -181,7 +181,7 @@ def pack_tracklets(found: Candidates, score: Tensor, valid: Tensor, names: Names
 def to_detections(
     found: Candidates, track_ids: Tensor, valid: Tensor, *, carried: Tensor, extras: dict[str, Tensor]
 ) -> Detections:
-    """Say of the ordered candidates what the user wants to know."""
+    """Turn the sorted candidates into the detections that the user sees."""
     return Detections(
         boxes=found.boxes,
         scores=found.scores,
@@ -197,7 +197,7 @@ def to_detections(
 
 
 def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, Tensor]:
-    """Let each detection inherit the identity of its tracklet, the first in order where several claim one.
+    """Let each detection inherit the identity of its tracklet; where several claim one, the first gets it.
 
     Args:
         owner: Tracklet of each detection, shape ``(B, K)``, ``int64``; K where there is none.
@@ -205,7 +205,7 @@ def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, 
         prior: Detections of the last frame, ``(B, K)`` each.
 
     Returns:
-        Identities, shape ``(B, K)``, -1 where not valid, and the first identity not yet given, shape ``(B,)``.
+        Identities, shape ``(B, K)``, -1 where not valid, and the next unused identity, shape ``(B,)``.
     """
     B, K = owner.shape
     claim = torch.where(valid, owner, K)
@@ -219,7 +219,7 @@ def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, 
 
 
 def read_extra(field: Tensor, place: Tensor, shown: Tensor, dtype: torch.dtype) -> Tensor:
-    """Read an extra map like `read_at`, 0 where not shown; floating values in ``dtype`` or wider."""
+    """Read an extra map like `read_at`; 0 where it is not shown; floats come in ``dtype`` or wider."""
     values = read_at(field, place)
     if values.is_floating_point():
         values = values.to(torch.promote_types(values.dtype, dtype))

@@ -1,4 +1,4 @@
-"""Frames that the detector does not look at: the memory alone says where the objects are."""
+"""Frames that the detector skips: only the memory says where the objects are."""
 
 import torch
 from torch import Tensor
@@ -15,14 +15,14 @@ from heatprop.structures import Detections, Tracklets
 def coast(
     state: Tracklets, shape: tuple[int, ...], options: PropagatorOptions, *, frames: int, shift: Tensor | None
 ) -> tuple[Tracklets, Detections]:
-    """Let some frames pass.
+    """Carry the objects through frames that the detector skips.
 
     Args:
         state: Detections of the last frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        options: All of them.
-        frames: How many, at least 1.
-        shift: Motion of the picture in each of them, as in `heatprop.motion.moved_by`.
+        options: The propagator's options.
+        frames: How many frames pass, at least 1.
+        shift: Motion of the picture in each frame, as in `heatprop.motion.moved_by`.
 
     Returns:
         The tracklets and the detections of the last of these frames.
@@ -36,15 +36,15 @@ def coast(
 
 
 def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOptions) -> tuple[Tracklets, Detections]:
-    """Turn tracklets into the detections of a frame that nobody looked at.
+    """Turn tracklets into the detections of a frame that the detector skipped.
 
     Args:
         moved: The tracklets, where they are expected in that frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        options: All of them.
+        options: The propagator's options.
 
     Returns:
-        The tracklets, one frame longer unseen, without those that are no longer trusted; and the detections.
+        The tracklets, unseen for one frame more and without those that are no longer trusted; and the detections.
     """
     cells = torch.stack([moved.x, moved.y], dim=2)
     boxes = decode_boxes(moved.position, torch.zeros_like(moved.position), moved.size, stride=options.stride)

@@ -1,4 +1,4 @@
-"""Where tracklets are expected in the next frame: moved by the camera, and by their own velocity."""
+"""Where tracklets are expected in the next frame: moved by the camera and by their own velocity."""
 
 import torch
 from torch import Tensor
@@ -15,17 +15,17 @@ def predict(
 ) -> tuple[Tracklets, Tensor | None]:
     """Move tracklets to where they are expected; those whose centre leaves the map are dropped.
 
-    Cells move by whole cells, the position keeps the rest: a slow shift is not lost.
+    The cell moves in whole steps and the position keeps the remainder, so a slow shift is not lost.
 
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        options: All of them. With ``velocity`` each tracklet goes on with its own. An object leaves when less than
+        options: The propagator's options. With ``velocity`` each tracklet keeps moving. An object leaves when less than
             ``border`` of its box is expected inside the map, and less than in the last frame.
         shift: Motion of the picture from the last frame to this one (`moved_by`), or ``None``.
 
     Returns:
-        The tracklets, moved; and which of them leave, shape ``(B, K)``, ``bool``, or ``None`` where nothing moves.
+        The moved tracklets; and which of them leave, shape ``(B, K)``, ``bool``, or ``None`` if nothing moves.
     """
     if shift is None and not options.velocity:
         return tracklets, None
@@ -52,7 +52,7 @@ def predict(
 
 
 def area_inside(tracklets: Tracklets, shape: tuple[int, ...]) -> Tensor:
-    """Give the area of each box that lies in the map ``(C, H, W)``, shape ``(B, K)``, in cells."""
+    """Return the area of each box inside the map ``(C, H, W)``, shape ``(B, K)``, in cells."""
     half, (H, W) = tracklets.size / 2, shape[1:]
     before = (half - tracklets.position).clamp(min=0)  # what lies left of the map, and above it; exactly 0 within
     x, y = (tracklets.position + half).unbind(2)
@@ -97,12 +97,13 @@ def _move_known(tracklets: Tracklets, shift: Tensor, width: int, height: int) ->
 
 
 def measure_velocity(position: Tensor, seen: Tensor, owner: Tensor, prior: Tracklets) -> Tensor:
-    """Update the velocity of detections that continue a tracklet.
+    """Update the velocity of each detection that continues a tracklet.
 
     Args:
         position: Centres in this frame, shape ``(B, K, 2)``, in cells.
         seen: Where the network itself saw the object, shape ``(B, K)``, ``bool``; elsewhere the velocity stays.
-        owner: Tracklet of each detection, shape ``(B, K)``, ``int64``; K where there is none, which is at rest.
+        owner: Tracklet of each detection, shape ``(B, K)``, ``int64``; K where there is none: such a detection is at
+            rest.
         prior: The tracklets after `predict`.
 
     Returns:

@@ -234,13 +234,13 @@ def test_after_the_error_there_are_no_more_frames(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"hello, this is text\n" * 200, bytes(5000)])
 def test_a_file_that_is_no_video_is_refused(tmp_path, content):
     (tmp_path / "film.mp4").write_bytes(content)
-    with pytest.raises(VideoError, match=r"film\.mp4 is no video, or lacks its index .* copy or record it again"):
+    with pytest.raises(VideoError, match=r"film\.mp4 is not a video, or lacks its index .* copy or record it again"):
         VideoReader(tmp_path / "film.mp4")
 
 
 def test_a_recording_without_its_index_is_refused(tmp_path):
     """An MP4 has its index at the end, unless it is asked not to."""
-    with pytest.raises(VideoError, match="lacks its index because copying or recording it broke off"):
+    with pytest.raises(VideoError, match="lacks its index because copying or recording it was interrupted"):
         VideoReader(cut(make(tmp_path / "film.mp4", noise(20)), 0.9))
 
 

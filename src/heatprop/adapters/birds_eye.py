@@ -21,9 +21,10 @@ class BirdsEyeGrid(NamedTuple):
     The defaults are those of CenterPoint's pillars of 0.2 m on nuScenes.
 
     Attributes:
-        voxel_size: Of a voxel along x and y, in metres (``test_cfg.voxel_size``).
+        voxel_size: Size of a voxel along x and y, in metres (``test_cfg.voxel_size``).
         start: x and y of the first cell, in metres (``test_cfg.pc_range``).
-        voxels_per_cell: Voxels along a cell's side (``test_cfg.out_size_factor``): the ``stride`` of the propagators.
+        voxels_per_cell: Voxels along a cell's side (``test_cfg.out_size_factor``). This is the ``stride`` of the
+            propagators.
     """
 
     voxel_size: tuple[float, float] = (0.2, 0.2)
@@ -48,21 +49,22 @@ def centerpoint(
 
     The adapter takes what ``CenterHead.forward`` returns: per task a dict of ``hm`` ``(B, C, H, W)`` logits, ``reg``
     ``(B, 2, H, W)`` cells, ``height`` ``(B, 1, H, W)`` metres, ``dim`` ``(B, 3, H, W)`` logarithms of metres, ``rot``
-    ``(B, 2, H, W)`` sine and cosine, and ``vel`` ``(B, 2, H, W)`` metres per second if any. It returns the maps of each
+    ``(B, 2, H, W)`` sine and cosine, and, if the model has it, ``vel`` ``(B, 2, H, W)`` metres per second. It returns
+    the maps of each
     task for :class:`heatprop.birds_eye.GroupedPropagator`: ``reg`` as offset; as size the upright rectangle around the
     turned box, in cells; and the extras ``height``, ``dim`` (in metres), ``rot`` and ``vel``.
 
     Args:
         tasks: How many classes each task has: ``(1, 2, 2, 1, 2, 2)`` on nuScenes.
-        grid: Where the cells lie; CenterPoint's for pillars on nuScenes where none is given.
+        grid: Where the cells lie; by default CenterPoint's grid for pillars on nuScenes.
         limits: Lowest x, y, z and highest x, y, z of a centre, in metres (``post_center_limit_range``): scores of cells
             outside are 0. ``None`` keeps all.
-        best_class: Keep only the highest class of each cell of a task, as ``CenterHead.predict`` does. Memory works
-            better on all of them: a class that comes second in one frame is not forgotten.
+        best_class: Keep only the best class of each cell of a task, as ``CenterHead.predict`` does. Memory works better
+            with all classes: a class that comes second in one frame is then not forgotten.
         logits: Whether ``hm`` still needs its sigmoid.
 
     Returns:
-        The adapter. What it is given must be as described: it raises ``TypeError`` or ``ValueError`` as the others do.
+        The adapter. Like the others, it raises ``TypeError`` or ``ValueError`` if its input is not as described.
 
     Raises:
         ValueError: If ``tasks`` is empty or holds a number below 1, or ``limits`` are not six numbers.

@@ -1,6 +1,6 @@
-"""Draw detections on pictures, or make what lies under them unrecognisable; extra ``cli`` (Pillow).
+"""Draw detections on pictures, or make the area under them unrecognisable; extra ``cli`` (Pillow).
 
-Pillow and not OpenCV: its letters are smooth at any size, and it needs no library of the desktop.
+We use Pillow and not OpenCV because its letters are smooth at any size and it needs no desktop library.
 """
 
 import math
@@ -34,20 +34,20 @@ _SMALLEST_AVERAGE = 4.0  # side of the area behind each of them, in pixels
 def annotate(image: Image, boxes: ArrayLike, *, texts: Sequence[str], carried: Sequence[bool]) -> Image:
     """Draw boxes with labels: blue where the network saw the object, orange where the memory carried it.
 
-    Lines and letters grow with the picture. Labels keep clear of each other where there is room. A box without area is
+    Lines and letters scale with the picture. Labels keep clear of each other where there is room. A box with no area is
     drawn as a small cross.
 
     Args:
         image: RGB picture, shape ``(H, W, 3)``, ``uint8``.
         boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels; they may reach over the border.
-        texts: What to write at each box; nothing where it is empty.
+        texts: What to write at each box; an empty text writes nothing.
         carried: Which boxes are drawn in orange.
 
     Returns:
         A new picture of the same shape.
 
     Raises:
-        ValueError: If a shape or a length is not the one above, or a box is not finite.
+        ValueError: If a shape or a length is wrong, or a box is not finite.
 
     Examples:
         >>> import numpy as np
@@ -75,11 +75,10 @@ def annotate(image: Image, boxes: ArrayLike, *, texts: Sequence[str], carried: S
 
 
 def blur(image: Image, boxes: ArrayLike, *, scale: float = 1.3) -> Image:
-    """Make what lies in boxes unrecognisable.
+    """Make the contents of boxes unrecognisable.
 
-    Of each enlarged box only about 5 x 5 averages are left, drawn as a smooth blur: whatever was finer,
-    eyes and mouth of a face of any size, is not in the new picture and cannot be computed back. The whole
-    rectangle is covered.
+    Only about 5 x 5 averages of each enlarged box remain, drawn as a smooth blur. Finer detail, such as the eyes and
+    mouth of a face of any size, is not in the new picture and cannot be computed back. The whole rectangle is covered.
 
     Args:
         image: RGB picture, shape ``(H, W, 3)``, ``uint8``.
@@ -87,10 +86,10 @@ def blur(image: Image, boxes: ArrayLike, *, scale: float = 1.3) -> Image:
         scale: Side of the blurred area divided by the box's side, above 0.
 
     Returns:
-        A new picture of the same shape; outside the enlarged boxes it is the old one bit for bit.
+        A new picture of the same shape; outside the enlarged boxes, no pixel changes.
 
     Raises:
-        ValueError: If a shape is not the one above, a box is not finite, or ``scale`` is not above 0.
+        ValueError: If a shape is wrong, a box is not finite, or ``scale`` is not above 0.
 
     Examples:
         >>> import numpy as np
@@ -141,7 +140,7 @@ def side_by_side(left: Image, right: Image, *, titles: tuple[str, str]) -> Image
 
 
 def title_height(height: int, width: int) -> int:
-    """Tell how many rows `side_by_side` adds above pictures of this size."""
+    """Return how many rows `side_by_side` adds above pictures of this size."""
     return 2 * math.ceil(0.9 * _letter_size(height, width))
 
 
@@ -221,7 +220,7 @@ def _letter_size(height: int, width: int) -> int:
 
 
 def _averaged(region: Image, side: float) -> Image:
-    """Replace a region by the averages of squares of about that side, and go smoothly from one to the next."""
+    """Replace a region with the averages of squares of about that side, with smooth transitions."""
     height, width = region.shape[:2]
     columns, rows = max(1, round(width / side)), max(1, round(height / side))
     few = Pillow.fromarray(region).resize((columns, rows), Pillow.Resampling.BOX)
