@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from comparing import assert_near
 from identity_oracle import IdentityOracle, Shown
 
 from heatprop import HeatmapPropagator
@@ -64,7 +65,7 @@ def test_random_sequences_equal_plain_loops(seed, coarse):
     K, batch = int(rng.integers(2, 14)), 3
     oracles, memory, next_id = [IdentityOracle(K) for _ in range(batch)], empty(batch, K), torch.zeros(batch).long()
     before = np.full((batch, K), -1)
-    for _ in range(40):
+    for _ in range(25):
         frames = [random_frame(rng, K, row, coarse=coarse) for row in before]
         expected = np.stack([oracle_ids(o, f) for o, f in zip(oracles, frames, strict=True)])
         shown = Sightings(**{k: torch.from_numpy(np.stack([f[k] for f in frames])) for k in Sightings._fields})
@@ -74,11 +75,11 @@ def test_random_sequences_equal_plain_loops(seed, coarse):
         np.testing.assert_array_equal(next_id.numpy(), [o.next_id for o in oracles])
         np.testing.assert_array_equal(who.kept.numpy(), expected >= 0)
         for row, oracle in enumerate(oracles):
-            for place, known in enumerate(oracle.known):
-                assert memory.track_id[row, place] == (-1 if known is None else known.track_id)
-                if known is not None:
-                    for name in ("position", "previous", "velocity", "size"):
-                        np.testing.assert_allclose(getattr(memory, name)[row, place], getattr(known, name), atol=1e-9)
+            assert memory.track_id[row].tolist() == [-1 if one is None else one.track_id for one in oracle.known]
+            places = [place for place, one in enumerate(oracle.known) if one is not None]
+            for name in ("position", "previous", "velocity", "size"):
+                known = np.reshape([getattr(oracle.known[place], name) for place in places], (-1, 2))
+                assert_near(getattr(memory, name)[row].numpy()[places], known, 1e-9, name)
 
 
 def crossing(frames=40, noise=0.0, seed=0):
@@ -104,13 +105,3 @@ def test_identities_survive_a_crossing():
             if score > 0.5:
                 ends.setdefault(t, {})[14 if cell[1] == 14 else 17] = one
     assert ends[0] == ends[39]
-
-
-def test_compiled_step_equals_eager():
-    propagator = HeatmapPropagator.steady(top_k=20)
-    step = torch.compile(propagator.step, fullgraph=True, backend="aot_eager")
-    a = b = propagator.initial_state(1)
-    for maps in crossing(12):
-        a, one = propagator.step(a, *maps)
-        b, two = step(b, *maps)
-        torch.testing.assert_close(one.detections.track_ids, two.detections.track_ids)

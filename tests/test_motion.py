@@ -4,6 +4,7 @@ import comparing
 import pytest
 import torch
 import toy
+from comparing import assert_same_state
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import OPTIONS, SEEDS, few_examples, shifts
@@ -14,6 +15,8 @@ from torch.testing import assert_close
 from heatprop import (
     HeatmapPropagator,
 )
+from heatprop.motion import predict
+from heatprop.options import STEADY as STEADY_OPTIONS
 
 
 @few_examples
@@ -132,3 +135,19 @@ def test_autocast_rounds_no_position():
             toy.feed(cast, toy.frame(maps, time), shift=shift)
     for name, value in plain.state._asdict().items():
         assert torch.equal(value, getattr(cast.state, name)), name
+
+
+@pytest.mark.parametrize("form", [(2,), (2, 3), (2, 12, 10)], ids=["translation", "affine", "flow"])
+def test_every_kind_of_motion_compiles_to_one_graph_and_equals_eager(form, backend):
+    backend.other = "aot_eager"
+    propagator, _, _ = toy.fed(velocity=True, border=0.9)
+    options, shift = STEADY_OPTIONS, torch.randn(2, *form)
+
+    def expect(tracklets, shift):
+        return predict(tracklets, (3, 12, 10), options, shift=shift)
+
+    found, leaving = torch.compile(expect, fullgraph=True, backend=backend)(propagator.state, shift)
+    moved, expected = expect(propagator.state, shift)
+    assert_same_state(found, moved)
+    assert torch.equal(leaving, expected)
+    assert backend.graphs == 1

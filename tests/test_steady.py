@@ -85,7 +85,7 @@ def test_ties_equal_the_oracle(levels, average, once):
 
 def test_the_sequences_exercise_every_rule():
     """The comparisons above would say little about maps on which nothing happens."""
-    maps, events = toy.crowd(0, frames=12, density=0.3), {}
+    maps, events = toy.crowd(0, frames=12, shape=(2, 9, 9), density=0.3), {}
     maps.heatmap[:, 5:8] = 0
     for options in (STEADY, STEADY | {"max_unseen": 0, "average": "arithmetic"}):
         oracle = comparing.assert_steady_equals(maps, shift="translation", **options)

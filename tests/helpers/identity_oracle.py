@@ -49,10 +49,11 @@ class Shown:
 
 def similarity(one: Shown, known: Known, elapsed: float) -> float | None:
     """How much a detection looks like an object; ``None`` where it cannot be that."""
+    if not one.seen or one.label != known.label:
+        return None
     ahead = min(known.unseen + elapsed, rules.FORESIGHT)
     overlap = iou(one.position, one.size, known.position + known.velocity * ahead, known.size)
-    least = rules.SURE_IOU if one.sure else rules.SEEN_IOU
-    if not one.seen or one.label != known.label or not overlap >= least:
+    if not overlap >= (rules.SURE_IOU if one.sure else rules.SEEN_IOU):
         return None
     speed = max(math.hypot(*known.velocity), 1e-6)
     x, y = one.position - known.previous
@@ -63,10 +64,10 @@ def similarity(one: Shown, known: Known, elapsed: float) -> float | None:
 
 def iou(centre: Any, size: Any, other_centre: Any, other_size: Any) -> float:
     """Common area over the area of the union; NaN where that is 0."""
-    low = np.maximum(centre - size / 2, other_centre - other_size / 2)
-    high = np.minimum(centre + size / 2, other_centre + other_size / 2)
-    common = float(np.prod(np.maximum(high - low, 0)))
-    union = float(np.prod(size) + np.prod(other_size)) - common
+    common = 1.0
+    for x, w, other_x, other_w in zip(centre, size, other_centre, other_size, strict=True):
+        common *= max(0.0, min(x + w / 2, other_x + other_w / 2) - max(x - w / 2, other_x - other_w / 2))
+    union = size[0] * size[1] + other_size[0] * other_size[1] - common
     return common / union if union else math.nan
 
 
