@@ -50,6 +50,14 @@ def test_coasting_before_the_first_frame_is_refused():
         HeatmapPropagator().coast()
 
 
+def test_coasting_on_a_state_without_its_maps_is_refused():
+    """A state that is set does not say how large the maps are."""
+    propagator = HeatmapPropagator()
+    propagator.state = propagator.initial_state(2)
+    with pytest.raises(RuntimeError, match="coast goes on from a frame"):
+        propagator.coast()
+
+
 @pytest.mark.parametrize(("frames", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)])
 def test_coasting_over_no_whole_number_of_frames_is_refused(frames, error):
     propagator = HeatmapPropagator()

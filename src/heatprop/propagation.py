@@ -231,7 +231,7 @@ def extend_lengths(inherited: Inheritance, tracklets: Tracklets, *, unproven: Te
 def balance_heatmap(
     network: Tensor, squares: Squares, inherited: Inheritance, *, average: Average = "arithmetic"
 ) -> Tensor:
-    """Balance the cells of the squares (Eqs. 5 and 6) in place, and leave every other cell unchanged.
+    """Balance the cells of the squares (Eqs. 5 and 6) and leave every other cell unchanged.
 
     Args:
         network: A copy of the network's scores, contiguous, shape ``(B, C, H, W)``, in [0, 1], ``float32`` at least:
@@ -241,13 +241,14 @@ def balance_heatmap(
         average: How the past is blended in; see `balance_scores`.
 
     Returns:
-        ``network``, with balanced scores.
+        The balanced scores, written into ``network`` where no gradient is asked for.
     """
     flat = network.view(network.shape[0], -1)  # (B, C * H * W)
     before = flat.clone() if flat.requires_grad else flat  # a gradient needs what is overwritten below
     values = balance_scores(before.gather(1, squares.cells), inherited, average=average)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
+        return flat.scatter(1, squares.cells, values).view_as(network)  # in place, the gather would lose what it read
     flat.scatter_(1, squares.cells, values)  # entries that share a cell all write its winner's value
     return network
 

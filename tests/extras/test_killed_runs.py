@@ -21,6 +21,7 @@ from heatprop.maps.saved import read_saved_maps
 from heatprop.video import VideoWriter
 
 SOURCES = Path(heatprop.__file__).parents[1]
+HELPERS = Path(__file__).parents[1] / "helpers"
 FRAMES = 60
 TEMPORARY = re.compile(r"\.heatprop-[0-9a-f]{32}\.part")
 DETECTORS = """
@@ -57,7 +58,7 @@ def folder(tmp_path):
 
 
 def environment():
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCES), str(Path(__file__).parent), "."])} | FIXED
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCES), str(HELPERS), "."])} | FIXED
 
 
 FIXED = {"OMP_NUM_THREADS": "1", "COLUMNS": "250"}
@@ -172,7 +173,8 @@ def test_a_signal_to_end_leaves_playable_parts_of_equal_length(folder, name):
 def test_ctrl_c_while_the_program_starts_prints_no_traceback(folder, delay):
     process = start(folder, "clip.mp4", "--out", "out")
     wait_for(Path(f"/proc/{process.pid}/maps"), process)
-    while "numpy" not in Path(f"/proc/{process.pid}/maps").read_text() and process.poll() is None:
+    deadline = time.monotonic() + 60
+    while "numpy" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() < deadline:
         time.sleep(0.01)  # Python itself has started, and heatprop's imports have begun
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
@@ -200,6 +202,20 @@ def test_a_full_output_is_told_without_a_traceback(folder, arguments):
     assert "Exception ignored" not in errors
 
 
+def test_the_tests_end_where_ctrl_c_is_ignored():
+    """Under nohup, in the background, in some CI: they hung for ever there."""
+    tests = [str(Path(__file__).with_name(name)) for name in ("test_running.py", "test_video_writer.py")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "ctrl_c", *tests]
+    root = Path(__file__).parents[2]
+    result = subprocess.run(command, cwd=root, preexec_fn=_ignore, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout
+    assert " passed" in result.stdout
+
+
+def _ignore():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 # --- two processes ----------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +239,7 @@ def test_a_living_process_keeps_its_files_when_another_one_sweeps(folder):
     wait_for(folder / "started", process)
     (living,) = temporary_files(folder / "out")
     assert run(folder / "clip.mp4", "--out", folder / "out", "--json", "--no-annotate").exit_code == 0
-    assert living in names(folder / "out") or process.poll() is not None
+    assert {living, "clip_blurred.mp4"} & set(names(folder / "out"))
     process.communicate(timeout=60)
     assert names(folder / "out") == ["clip.jsonl", "clip_blurred.mp4"]
 
@@ -393,8 +409,8 @@ def test_a_rerun_does_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--radius", "1000000"), "--radius must be at most 64, got 1000000; what moves farther"),
-        (("--top-k", "100000000"), "--top-k must be at most 10000, got 100000000; every object is compared"),
+        (("--radius", "1000000"), "Invalid value for '--radius'"),
+        (("--top-k", "100000000"), "Invalid value for '--top-k'"),
         (("--mask-scale", "inf"), "--mask-scale must be from 0.1 to 100, got inf; areas that are larger"),
         (("--mask-scale", "nan"), "--mask-scale must be from 0.1 to 100, got nan"),
         (("--score", "nan"), "--score must be from 0 to 1, got nan"),

@@ -142,11 +142,10 @@ def _upright(dimensions: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
 
 def _inside(heads: dict[str, Tensor], grid: BirdsEyeGrid, limits: tuple[float, ...]) -> Tensor:
     """Where the centre lies within the limits, (B, 1, H, W)."""
+    H, W = heads["reg"].shape[2:]
     offset, height = heads["reg"], heads["height"][:, 0]
-    H, W = offset.shape[2:]
     x = (torch.arange(W, device=offset.device) + offset[:, 0]) * grid.cell_size[0] + grid.start[0]
     y = (torch.arange(H, device=offset.device)[:, None] + offset[:, 1]) * grid.cell_size[1] + grid.start[1]
-    inside = torch.ones_like(x, dtype=torch.bool)
-    for place, low, high in zip((x, y, height), limits[:3], limits[3:], strict=True):
-        inside = inside & (place >= low) & (place <= high)
-    return inside.unsqueeze(1)
+    position = torch.stack([x, y, height], dim=1)  # (B, 3, H, W)
+    low, high = (position.new_tensor(part)[:, None, None] for part in (limits[:3], limits[3:]))
+    return ((position >= low) & (position <= high)).all(1, keepdim=True)

@@ -133,9 +133,9 @@ def maps(
 
 def _protect(json: Path | None, *inputs: Path | None) -> None:
     """Refuse to replace an input by the figures."""
-    if json is not None and json.exists():
+    if json is not None:
         for path in inputs:
-            if path is not None and path.exists() and path.samefile(json):
+            if path is not None and path.exists() and json.exists() and path.samefile(json):
                 raise typer.BadParameter(f"{json} is read, and would be replaced; choose another file")
         sweep(json.parent, spare=[path for path in inputs if path is not None])
 

@@ -23,14 +23,13 @@ from heatprop.running import (
     load_detector,
     run_video,
 )
+from heatprop.running.detectors import find_labels
 from heatprop.running.results import Cuts
 from heatprop.video import CameraMotion
 
 _SENSIBLE: dict[str, tuple[float, float, str]] = {  # lowest, highest, and why not more
     "score": (0, 1, "it is a score"),
     "mask_scale": (0.1, 100, "areas that are larger cover the whole picture"),
-    "radius": (-math.inf, 64, "what moves farther is no longer known by its place; try a smaller --detector-size"),
-    "top_k": (-math.inf, 10_000, "every object is compared with every other one"),
     "stride": (-math.inf, 1024, "one cell would be larger than the picture"),
 }
 
@@ -58,6 +57,7 @@ def run(
     container: use.ContainerOption = use.Container.mp4,
     skip_existing: use.SkipExisting = False,
     detector: use.DetectorName = "faces",
+    classes: use.Classes = None,
     adapter: use.AdapterOption = None,
     detector_size: use.DetectorSize = None,
     stride: use.Stride = 4,
@@ -86,7 +86,7 @@ def run(
     The exit code is 0 if all went well, 1 if a video could not be processed to its end, 130 after Ctrl-C, and 143 or
     129 after SIGTERM or SIGHUP.
     """
-    _refuse_absurd({"score": score, "mask_scale": mask_scale, "radius": radius, "top_k": top_k, "stride": stride})
+    _refuse_absurd({"score": score, "mask_scale": mask_scale, "stride": stride})
     annotated = not blur if annotate is None else annotate
     wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps, mot, coco)
     if not wanted.paths(out, ""):
@@ -117,6 +117,7 @@ def run(
         keep_maps=save_maps,
         camera=CameraMotion() if camera_motion else None,
         every=every,
+        labels=None if classes is None else _find_labels(classes, loaded),
     )
     detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
     named = dict(zip(dict.fromkeys(videos), distinct_stems(list(dict.fromkeys(videos))), strict=True))
@@ -144,6 +145,13 @@ def _load(name: str, adapter: str | None, device: str) -> Detector:
         raise typer.BadParameter(str(error)) from error
 
 
+def _find_labels(classes: str, detector: Detector) -> frozenset[int]:
+    try:
+        return find_labels(classes, detector.class_names)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--classes") from error
+
+
 def _scene_cuts() -> Callable[[], Cuts]:
     from heatprop.video.scenes import SceneCuts  # it needs OpenCV, which does not load everywhere
 
@@ -162,6 +170,8 @@ def _run_all(
         cuts = None if scene_cuts is None else scene_cuts()
         with progress(f"{number}/{len(named)} {path.name}") as on_frame:
             summary = run_video(path, detector, wanted=wanted, folder=out, stem=stem, cuts=cuts, on_frame=on_frame)
+        if wanted.blurred and not summary.problem:
+            summary.problem = summary.warning and f"{path}: {summary.warning}, so nothing is blurred"
         terminal.outcome(summary)
         summaries.append(summary)
         if summary.interrupted:
@@ -172,7 +182,7 @@ def _run_all(
 
 def _make_folder(out: Path, named: dict[Path, str], wanted: Wanted) -> None:
     """Make the folder of the results, and remove what killed processes left in it."""
-    outputs = [path for stem in named.values() for path in wanted.paths(out, stem).values()]
+    outputs = [path for video, stem in named.items() for path in wanted.paths(out, stem, video).values()]
     for path in [*outputs, *map(partial_path, outputs)]:
         if any(_is_same(path, video) for video in named):
             raise typer.BadParameter(
@@ -197,7 +207,7 @@ def _without_finished(named: dict[Path, str], wanted: Wanted, out: Path) -> dict
     left = {
         path: stem
         for path, stem in named.items()
-        if not all(result.exists() for result in wanted.paths(out, stem).values())
+        if not all(result.exists() for result in wanted.paths(out, stem, path).values())
     }
     if len(left) < len(named):
         typer.echo(f"{len(named) - len(left)} of {len(named)} videos are finished already and skipped", err=True)

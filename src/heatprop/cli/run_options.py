@@ -115,10 +115,19 @@ ContainerOption = Annotated[Container, _written(metavar="mp4|mkv|mov|webm", help
 DetectorName = Annotated[
     str,
     _of_detector(
-        metavar="faces|MODULE:CALLABLE",
+        metavar="faces|FILE.py:CALLABLE",
         help="What finds the objects: the face detector CenterFace, or your own function or torch module, such as "
-        "package.module:detect. It gets a picture as a float tensor (1, 3, H, W), RGB from 0 to 255, and returns "
-        "heatprop.HeadMaps.",
+        "mine.py:detect or package.module:detect. It gets a picture as a float tensor (1, 3, H, W), RGB from 0 to "
+        "255, and returns heatprop.HeadMaps.",
+    ),
+]
+Classes = Annotated[
+    str | None,
+    _of_detector(
+        metavar="NAMES",
+        help="Draw, blur, write and count only these classes: names with commas between them if your detector has an "
+        "attribute class_names, else numbers from 0.",
+        show_default="all",
     ),
 ]
 AdapterOption = Annotated[
