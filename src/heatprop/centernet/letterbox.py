@@ -57,7 +57,7 @@ def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
 
     With r = size / max(W, H), the pixel (x, y) goes to (r x + (size - r W) / 2, r y + (size - r H) / 2),
     bilinear, without the half pixel by which ``interpolate`` shifts: what the published weights were
-    trained on. Nothing is smoothed before it shrinks, there neither.
+    trained on. As in CenterNet, pictures are not smoothed before they shrink.
 
     Args:
         frames: Shape ``(B, C, H, W)``, any range; ``uint8`` is rounded, as OpenCV does.
