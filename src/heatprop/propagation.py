@@ -231,7 +231,7 @@ def extend_lengths(inherited: Inheritance, tracklets: Tracklets, *, unproven: Te
 def balance_heatmap(
     network: Tensor, squares: Squares, inherited: Inheritance, *, average: Average = "arithmetic"
 ) -> Tensor:
-    """Balance the cells of the squares (Eqs. 5 and 6) and leave every other cell unchanged.
+    """Balance the cells of the squares (Eqs. 5 and 6), and leave every other cell unchanged.
 
     Args:
         network: A copy of the network's scores, contiguous, shape ``(B, C, H, W)``, in [0, 1], ``float32`` at least:
@@ -244,8 +244,7 @@ def balance_heatmap(
         The balanced scores, written into ``network`` where no gradient is asked for.
     """
     flat = network.view(network.shape[0], -1)  # (B, C * H * W)
-    before = flat.clone() if flat.requires_grad else flat  # a gradient needs what is overwritten below
-    values = balance_scores(before.gather(1, squares.cells), inherited, average=average)
+    values = balance_scores(flat.gather(1, squares.cells), inherited, average=average)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
         return flat.scatter(1, squares.cells, values).view_as(network)  # in place, the gather would lose what it read

@@ -409,7 +409,7 @@ def test_a_rerun_does_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--radius", "1000000"), "Invalid value for '--radius'"),
+        (("--radius", "1000000"), "radius must be at most 100, got 1000000"),
         (("--top-k", "100000000"), "Invalid value for '--top-k'"),
         (("--mask-scale", "inf"), "--mask-scale must be from 0.1 to 100, got inf; areas that are larger"),
         (("--mask-scale", "nan"), "--mask-scale must be from 0.1 to 100, got nan"),

@@ -219,3 +219,39 @@ def test_a_picture_and_a_video_share_a_folder_and_skip_what_is_there(tmp_path):
     assert run(*words).exit_code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_annotated.png", "b_annotated.mp4"]
     assert "2 of 2 videos are finished already" in run(*words, "--skip-existing").stderr
+
+
+# --- the radius -------------------------------------------------------------------------------------------------------
+
+
+def moving(path, step, count=80):
+    """A spot that moves so many cells a frame to and fro, without ever turning within 3 frames."""
+    places = [10 + step * (number % 8 if number // 8 % 2 == 0 else 8 - number % 8) for number in range(count)]
+    return make(path, [film((0.9,), cell=(x, 12), height=96, width=288)[0] for x in places], prepare=lossless)
+
+
+@pytest.mark.parametrize("two_pass", [False, True])
+@pytest.mark.parametrize(("step", "radius"), [(1, 1), (3, 3), (5, 5)])
+def test_the_radius_follows_the_motion_of_each_video(tmp_path, step, radius, two_pass):
+    words = ("--out", tmp_path / "out", "--json", "--no-annotate", "--detector", "toy_detectors:spots")
+    words = (moving(tmp_path / "a.mp4", step), *words, *(["--two-pass"] if two_pass else []))
+    result = run(*words, "--radius", "auto")
+    assert result.exit_code == 0, result.output
+    assert f"note: radius {radius}, which covers 95 % of" in result.stderr
+    ids = {json.loads(line)["id"] for line in (tmp_path / "out" / "a.jsonl").read_text().splitlines()}
+    assert len(ids) == 1, "it is followed"
+
+
+def test_each_video_has_a_radius_of_its_own_and_few_motions_keep_the_default(tmp_path):
+    sources = (moving(tmp_path / "a.mp4", 4), clip(tmp_path / "b.mp4"), moving(tmp_path / "c.mp4", 1))
+    words = ("--out", tmp_path / "out", "--detector", "toy_detectors:spots", "--radius", "auto")
+    said = [line for line in run(*sources, *words).stderr.splitlines() if line.startswith("note: radius")]
+    assert [line.split()[2] for line in said] == ["4,", "2,", "1,"]
+    assert "as set: 2 motions were seen, which are too few" in said[1]
+
+
+@pytest.mark.parametrize("radius", ["many", "-1", "101", "1.5"])
+def test_a_radius_that_is_none_is_told(tmp_path, radius):
+    result = run(clip(tmp_path / "a.mp4"), "--out", tmp_path / "out", "--radius", radius)
+    assert result.exit_code == 2
+    assert "radius" in result.output

@@ -23,9 +23,11 @@ from heatprop.running import (
     load_detector,
     run_video,
 )
+from heatprop.running.auto_radius import fit_radius
 from heatprop.running.detectors import find_labels
 from heatprop.running.results import Cuts
-from heatprop.video import CameraMotion
+from heatprop.running.videos import Watched
+from heatprop.video import CameraMotion, VideoReader
 
 _SENSIBLE: dict[str, tuple[float, float, str]] = {  # lowest, highest, and why not more
     "score": (0, 1, "it is a score"),
@@ -97,7 +99,7 @@ def run(
     try:
         memory = make_memory(
             steady=steady,
-            radius=radius,
+            radius=None if radius in (None, "auto") else _cells(radius),
             alpha=alpha,
             beta=beta,
             nms_threshold=nms_threshold,
@@ -125,7 +127,9 @@ def run(
     if skip_existing:
         named = _without_finished(named, wanted, out)
     with reporting("run"):
-        _run_all(named, detecting, wanted, out, _scene_cuts() if scene_cuts else None)
+        cuts = _scene_cuts() if scene_cuts else None
+        prepare = _choose_radius(found, cuts) if radius == "auto" else None
+        _run_all(named, detecting, wanted, out, cuts, prepare)
 
 
 def _refuse_absurd(options: dict[str, float | None]) -> None:
@@ -143,6 +147,24 @@ def _load(name: str, adapter: str | None, device: str) -> Detector:
         return load_detector(name, adapter=adapter, device=device)
     except DetectorError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _cells(radius: str | None) -> int:
+    try:
+        return int(radius or "")
+    except ValueError:
+        raise typer.BadParameter(
+            f"must be a whole number of cells, or auto, got {radius!r}", param_hint="--radius"
+        ) from None
+
+
+def _choose_radius(
+    detector: FrameDetector, scene_cuts: Callable[[], Cuts] | None
+) -> Callable[[VideoReader, Watched], str]:
+    def prepare(video: VideoReader, watch: Watched) -> str:
+        return fit_radius(detector, video, cuts=None if scene_cuts is None else scene_cuts(), watch=watch)
+
+    return prepare
 
 
 def _find_labels(classes: str, detector: Detector) -> frozenset[int]:
@@ -164,12 +186,15 @@ def _run_all(
     wanted: Wanted,
     out: Path,
     scene_cuts: Callable[[], Cuts] | None,
+    prepare: Callable[[VideoReader, Watched], str] | None,
 ) -> NoReturn:
     terminal, summaries = Terminal(), list[Summary]()
     for number, (path, stem) in enumerate(named.items(), start=1):
         cuts = None if scene_cuts is None else scene_cuts()
         with progress(f"{number}/{len(named)} {path.name}") as on_frame:
-            summary = run_video(path, detector, wanted=wanted, folder=out, stem=stem, cuts=cuts, on_frame=on_frame)
+            summary = run_video(
+                path, detector, wanted=wanted, folder=out, stem=stem, cuts=cuts, on_frame=on_frame, prepare=prepare
+            )
         if wanted.blurred and not summary.problem:
             summary.problem = summary.warning and f"{path}: {summary.warning}, so nothing is blurred"
         terminal.outcome(summary)

@@ -177,7 +177,14 @@ Steady = Annotated[
         "apart. What you set yourself still holds.",
     ),
 ]
-Radius = Annotated[int | None, _of_propagator("radius", "CELLS")]
+Radius = Annotated[
+    str | None,
+    _of_memory(
+        metavar="CELLS|auto",
+        help=f"{option_help('radius')} auto: what covers 95 % of the motions in the first 150 frames of each video.",
+        show_default=paper_or_steady("radius"),
+    ),
+]
 Alpha = Annotated[float | None, _of_propagator("alpha", "0..1")]
 Beta = Annotated[float | None, _of_propagator("beta", "0..inf")]
 TopK = Annotated[int, propagator_option("top_k", metavar="COUNT", rich_help_panel=_MEMORY)]

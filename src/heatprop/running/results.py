@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -51,6 +52,7 @@ class FrameDetector:
     ) -> None:
         self._detector = detector
         self._propagator = propagator
+        self._set = propagator.options
         self._score = score
         self._longer_side = longer_side
         self._memoryless = _without_memory(propagator) if compare else None
@@ -91,6 +93,13 @@ class FrameDetector:
         self._first_id, self._turns = 0, Turns(self._turns.every)
         if self._camera is not None:
             self._camera.reset()
+
+    def use_radius(self, radius: int | None) -> None:
+        """Give the memory another radius, in cells; ``None`` for the one that it had at first. It forgets all."""
+        options = self._set
+        if radius is not None:
+            options = replace(options, radius=radius, max_radius=max(radius, options.max_radius))
+        self._propagator = HeatmapPropagator.from_options(options)
 
     @property
     def propagator(self) -> HeatmapPropagator:

@@ -1,9 +1,9 @@
 """One video file through detector and memory into its output files; and how several share a folder."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import av
 
@@ -17,6 +17,7 @@ from heatprop.running.two_pass import TwoPassDetector
 from heatprop.video import VideoError, VideoReader
 
 T = TypeVar("T")
+Watched = Callable[[Iterable[Any]], Iterator[Any]]
 
 
 class OnFrame(Protocol):
@@ -41,6 +42,7 @@ def run_video(
     stem: str,
     cuts: Cuts | None = None,
     on_frame: OnFrame | None = None,
+    prepare: Callable[[VideoReader, Watched], str] | None = None,
 ) -> Summary:
     """Process one video and write its files.
 
@@ -55,6 +57,7 @@ def run_video(
         stem: How their names begin.
         cuts: Tells whether a scene starts with an image; ``None`` for one scene.
         on_frame: Called after each frame.
+        prepare: Called before with the video and what lets signals through between its frames; gives a note.
 
     Returns:
         The figures, the files and the problem, if any.
@@ -63,6 +66,9 @@ def run_video(
     start = time.perf_counter()
     with Interrupts() as interrupts:
         try:
+            if prepare is not None:
+                with VideoReader(path) as video:
+                    summary.notes.append(prepare(video, interrupts.between))
             with VideoReader(path) as video:
                 results = _results(detector, video, cuts, interrupts, on_frame)
                 _write(results, Outputs(wanted, folder, stem, video), summary, video.frame_count, on_frame)
@@ -113,7 +119,8 @@ def _write(
             except VideoError as error:  # damaged: what decodes is kept
                 summary.problem = str(error)
     finally:
-        summary.files, summary.notes = outputs.files, outputs.notes
+        summary.files = outputs.files
+        summary.notes += outputs.notes
 
 
 def distinct_stems(paths: Sequence[Path]) -> list[str]:
