@@ -68,7 +68,7 @@ def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
         :class:`Letterbox` that brings boxes back.
 
     Raises:
-        TypeError: If ``frames`` is no tensor.
+        TypeError: If ``frames`` is not a tensor.
         ValueError: If ``frames`` has another shape or is empty, or ``size`` is below 1.
 
     Examples:
@@ -104,7 +104,7 @@ def pad(frames: Tensor, multiple: int = 32) -> tuple[Tensor, Letterbox]:
         brings boxes back.
 
     Raises:
-        TypeError: If ``frames`` is no tensor, or ``multiple`` no whole number.
+        TypeError: If ``frames`` is not a tensor, or ``multiple`` is not a whole number.
         ValueError: If ``frames`` has another shape or is empty, or ``multiple`` is odd or below 2.
 
     Examples:
