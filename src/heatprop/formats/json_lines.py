@@ -18,7 +18,7 @@ ROWS_AT_ONCE = 1 << 16
 
 
 class DetectionLine(NamedTuple):
-    """One line. What is ``None`` is not written.
+    """One line. Fields that are ``None`` are not written.
 
     Attributes:
         frame: Number of the frame, from 0.
@@ -50,7 +50,7 @@ def iterate_json_lines(path: str | PathLike[str], *, skipped: Skipped | None = N
 
     Args:
         path: The file. ``frame``, ``box`` and ``score`` must be in every line, other members may be missing;
-            unknown ones are left alone.
+            unknown ones are ignored.
         skipped: Collects malformed lines; ``None`` stops at the first.
 
     Yields:
@@ -103,7 +103,7 @@ def write_json_lines(path: str | PathLike[str], lines: Iterable[DetectionLine]) 
     """Write detections, one per line.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         lines: Detections; numbers may be Python's or numpy's.
     """
     with replacing(path) as file:

@@ -116,7 +116,7 @@ def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu")
 
 
 def find_labels(wanted: str, class_names: tuple[str, ...]) -> frozenset[int]:
-    """Tell which classes are meant by names or numbers.
+    """Mark which classes are meant by names or numbers.
 
     Args:
         wanted: Names, or numbers from 0, with commas between them.

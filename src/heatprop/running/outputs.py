@@ -109,7 +109,7 @@ class Outputs:
 
     @property
     def notes(self) -> list[str]:
-        """What of the audio was left out and why."""
+        """Which audio was left out and why."""
         return list(dict.fromkeys(writer.audio_note for writer in self._videos.values() if writer.audio_note))
 
     def __enter__(self) -> Self:

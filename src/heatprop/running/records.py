@@ -61,7 +61,7 @@ class RecordWriter:
 
 
 def records(result: FrameResult) -> list[dict[str, Any]]:
-    """List the detections of a frame as they stand in the file.
+    """List the detections of a frame as they appear in the file.
 
     Args:
         result: The frame.

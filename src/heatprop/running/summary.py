@@ -25,7 +25,7 @@ class Summary:
         best: The detector's highest score in any frame.
         seconds: How long it took.
         files: What was written.
-        notes: What of the audio was left out and why.
+        notes: Which audio was left out and why.
         problem: What went wrong; empty if nothing did.
         interrupted: Number of the signal that ended it: Ctrl-C, or another one to end; 0 if none did.
     """

@@ -28,7 +28,7 @@ class OnFrame(Protocol):
 
         Args:
             done: Frames so far.
-            total: Frames to expect, ``None`` where the file does not say.
+            total: Frames to expect, ``None`` if the file does not say.
             stage: What is being done, where a video is gone through several times.
         """
 
