@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx.tools.update_model_dims import update_inputs_outputs_dims
+from oracles import intersection_over_union
 from torch.nn import functional
 
 from heatprop import HeatmapPropagator, VideoDetector, adapters
@@ -72,17 +73,9 @@ def defaces_decode(maps, height, width, threshold=0.5):
         found.append((x1, y1, min(x1 + w, width), min(y1 + h, height), scores[0, 0, y, x]))
     kept = []
     for box in sorted(found, key=lambda box: -box[4]):
-        if all(overlap(box, other) < 0.3 for other in kept):
+        if all(intersection_over_union(box, other) < 0.3 for other in kept):
             kept.append(box)
     return np.array(kept, np.float64).reshape(-1, 5)
-
-
-def overlap(one, other):
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    inter = max(0, width) * max(0, height)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return inter / (sum(areas) - inter)
 
 
 def detect(faces, frames, **options):
@@ -112,7 +105,7 @@ def test_boxes_of_a_real_face_are_defaces(faces, carphone, defaces_session):
 def test_the_face_of_carphone_is_where_a_person_sees_it(faces, carphone):
     for found, by_eye in zip(detect(faces, carphone), BY_EYE.values(), strict=True):
         assert len(found["boxes"]) == 1
-        assert overlap(found["boxes"][0].tolist(), by_eye) > 0.75
+        assert intersection_over_union(found["boxes"][0].tolist(), by_eye) > 0.75
 
 
 def test_the_nose_lies_between_the_eyes_and_above_the_mouth(faces, carphone):
