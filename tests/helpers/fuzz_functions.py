@@ -117,6 +117,7 @@ def _seq_nms(random: Random) -> Iterator[Call]:
     heatmap = fuzz.values(random, (B, T, *shape))
     size = fuzz.values(random, (B, T, 2, *shape[1:]), top=4.0)
     found = HeatmapPropagator(top_k=9).forward_chunk(heatmap, size=size).detections
+    on_meta = found.map(lambda field: field.to("meta"))
     if fuzz.chance(random, 0.25):
         name = random.choice([name for name in found._fields if name != "extras"])
         field = getattr(found, name)
@@ -125,7 +126,7 @@ def _seq_nms(random: Random) -> Iterator[Call]:
     given: Any = found
     kind = random.randrange(8)
     if kind == 0:
-        given = random.choice((*fuzz.STRANGERS, [], found.map(lambda field: field.to("meta")), [3], [None, None]))
+        given = random.choice((*fuzz.STRANGERS, [], on_meta, [3], [None, None]))
     elif kind == 1 and all(isinstance(field, torch.Tensor) and field.dim() > 1 for field in found[:9]):
         given = found.frame(0)
     elif kind == 2 and all(isinstance(field, torch.Tensor) and field.shape[:2] == (B, T) for field in found[:9]):

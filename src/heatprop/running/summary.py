@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from heatprop.running.results import FrameResult
+from heatprop.options import PropagatorOptions
+from heatprop.running.frame_results import FrameResult
+
+_NOISE = PropagatorOptions().score_threshold  # nothing below it is ever detected
 
 
 @dataclass
@@ -19,11 +22,12 @@ class Summary:
             detector did not look at make no such run.
         cuts: Scene cuts.
         coasted: Frames that the detector did not look at.
+        best: The detector's highest score in any frame.
         seconds: How long it took.
         files: What was written.
         notes: What of the audio was left out and why.
         problem: What went wrong; empty if nothing did.
-        interrupted: Whether Ctrl-C ended it.
+        interrupted: Number of the signal that ended it: Ctrl-C, or another one to end; 0 if none did.
     """
 
     path: Path
@@ -33,11 +37,12 @@ class Summary:
     gaps_closed: int = 0
     cuts: int = 0
     coasted: int = 0
+    best: float = 0.0
     seconds: float = 0.0
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problem: str = ""
-    interrupted: bool = False
+    interrupted: int = 0
     _in_gap: set[int] = field(
         default_factory=set, repr=False
     )  # objects that only the memory showed when the detector last looked
@@ -46,6 +51,14 @@ class Summary:
     def frames_per_second(self) -> float:
         """How fast it went; 0 before the first frame."""
         return self.frames / self.seconds if self.seconds else 0.0
+
+    @property
+    def warning(self) -> str:
+        """What makes the results useless although nothing went wrong; empty if nothing does."""
+        if not self.frames or self.best >= _NOISE:
+            return ""
+        said = "gives no score that can be read" if not self.best else f"never scores above {self.best:.2g}"
+        return f"the detector {said}, which is noise: nothing was found in any frame"
 
     def add(self, result: FrameResult) -> None:
         """Count a frame."""
@@ -57,6 +70,7 @@ class Summary:
         self.carried += len(carried)
         self.cuts += result.cut
         self.coasted += result.coasted
+        self.best = max(self.best, result.best)
         if not result.coasted:
             self.gaps_closed += len(self._in_gap & seen)
             self._in_gap = carried
