@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from heatprop.checks import check_tensor
+
 
 def reverse_shift(shift: Tensor) -> Tensor:
     """Turn the motion from one frame to the next into the one back.
@@ -16,6 +18,7 @@ def reverse_shift(shift: Tensor) -> Tensor:
         nothing.
 
     Raises:
+        TypeError: If it is no floating tensor.
         ValueError: If it is another kind: a flow says where a cell went, not where one came from.
 
     Examples:
@@ -23,7 +26,8 @@ def reverse_shift(shift: Tensor) -> Tensor:
         >>> reverse_shift(torch.tensor([[2.0, -1.0]]))
         tensor([[-2.,  1.]])
     """
-    if shift.dim() not in (2, 3):
+    check_tensor("shifts", shift, floating=True)
+    if tuple(shift.shape[1:]) not in ((2,), (2, 3)):
         raise ValueError(f"shifts must be (1, 2) or (1, 2, 3) to be read in both directions, got {tuple(shift.shape)}")
     if shift.dim() == 2:
         return -shift

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from heatprop.checks import check_number
+from heatprop.checks import check_maps, check_number
 from heatprop.offline.backward_motion import reverse_shift
 from heatprop.offline.frame_store import FrameStore
 from heatprop.offline.merged_identities import Identities
@@ -188,8 +188,14 @@ def check_video_shape(one: HeadMaps, expected: tuple[int, ...] | None) -> tuple[
         The shape of the heatmap.
 
     Raises:
-        ValueError: If it is another one.
+        TypeError: If they are no maps.
+        ValueError: If it is another one, or the maps do not fit together.
     """
+    if not isinstance(one, HeadMaps):
+        raise TypeError(f"maps must hold HeadMaps, one for each frame, got {type(one).__name__}")
+    check_maps(one)
+    if one.heatmap.is_meta:
+        raise ValueError("maps must have values, got a heatmap on meta")
     shape = tuple(one.heatmap.shape)
     if shape[0] != 1 or expected not in (None, shape):
         raise ValueError(
@@ -223,6 +229,7 @@ class _Stacked(Sequence[HeadMaps]):
     """The frames of maps (T, C, H, W), each as a batch of one."""
 
     def __init__(self, maps: HeadMaps) -> None:
+        check_maps(maps)
         self._maps = maps
 
     def __len__(self) -> int:
