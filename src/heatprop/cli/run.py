@@ -95,6 +95,7 @@ def run(
         keep_maps=save_maps,
         camera=CameraMotion() if camera_motion else None,
         every=every,
+        mask_scale=mask_scale if blur else None,
     )
     detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
     _run_all(list(dict.fromkeys(videos)), detecting, wanted, out, _scene_cuts() if scene_cuts else None)

@@ -111,11 +111,15 @@ class Terminal:
             "not\nlooked at": lambda one: one.coasted,
             "detections": lambda one: one.detections,
             "carried": lambda one: one.carried,
+            "masked\nonly": lambda one: one.masked_only,
             "gaps\nclosed": lambda one: one.gaps_closed,
             "scene\ncuts": lambda one: one.cuts,
+            "not\nreadable": lambda one: one.unreadable,
+            "scores not\n0 to 1": lambda one: one.outside,
         }
-        if not any(one.coasted for one in summaries):
-            del columns["not\nlooked at"]
+        for name in ("not\nlooked at", "masked\nonly", "not\nreadable", "scores not\n0 to 1"):
+            if not any(columns[name](one) for one in summaries):  # what most runs have not
+                del columns[name]
         for name in (*columns, "frames/s"):
             table.add_column(name, justify="right", no_wrap=True)
         names = [one.path.name for one in summaries]

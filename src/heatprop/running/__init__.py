@@ -1,10 +1,11 @@
 """What ``heatprop run`` does: video files through a detector and a memory into files; extras ``cli`` and ``video``."""
 
 from heatprop.running.detectors import ADAPTERS, Detector, DetectorError, load_detector
+from heatprop.running.found import Found, FrameResult, NetworkMaps
 from heatprop.running.maps import MapWriter
 from heatprop.running.outputs import Outputs, Wanted
 from heatprop.running.records import RecordWriter, records
-from heatprop.running.results import Found, FrameDetector, FrameResult, NetworkMaps
+from heatprop.running.results import FrameDetector
 from heatprop.running.summary import Summary
 from heatprop.running.two_pass import TwoPassDetector
 from heatprop.running.videos import distinct_stems, run_video

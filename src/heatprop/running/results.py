@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,74 +12,13 @@ from heatprop.detector import Turns
 from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
+from heatprop.running.found import Found, FrameResult, NetworkMaps
 from heatprop.running.picture import Picture, fit
+from heatprop.running.reading import NO_BOXES, Reading, check_values, own_boxes
 from heatprop.structures import Detections, HeadMaps
 from heatprop.video import CameraMotion, Frame, cell_motion
 
 Cuts = Callable[[NDArray[np.uint8]], bool]
-
-
-class Found(NamedTuple):
-    """The n objects of a frame that reach the score, by falling score.
-
-    Attributes:
-        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels of the video; not clipped at its border.
-        scores: Balanced scores, shape ``(n,)``, in [0, 1].
-        network_scores: The network's own, shape ``(n,)``, in [0, 1].
-        ages: How many frames the memory knows each object, shape ``(n,)``.
-        ids: Identity, unique in the video across its scene cuts, shape ``(n,)``.
-        carried: Where the network's own score is below the one that is asked for, or the detector did not look:
-            without the memory the object would be missing, shape ``(n,)``.
-        labels: Class index, shape ``(n,)``.
-    """
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    network_scores: NDArray[np.float64]
-    ages: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    carried: NDArray[np.bool_]
-    labels: NDArray[np.int64]
-
-
-class NetworkMaps(NamedTuple):
-    """What the detector gives for a frame, before the memory, without padding.
-
-    Attributes:
-        maps: Shapes ``(1, C, H, W)`` and ``(1, 2, H, W)``.
-        reached: Cells that the memory propagates to, shape ``(1, 1, H, W)``, ``bool``.
-        stride: Pixels of the detector's picture per cell.
-        input_wh: Width and height of what of that picture shows the frame, in pixels.
-    """
-
-    maps: HeadMaps
-    reached: torch.Tensor
-    stride: float
-    input_wh: tuple[int, int]
-
-
-class FrameResult(NamedTuple):
-    """What one frame gives.
-
-    Attributes:
-        frame: The frame.
-        found: Its objects, with the memory.
-        without: Its objects on the same maps without any memory; ``None`` if nobody asked.
-        cut: Whether a new scene starts with it.
-        points: Whether the detector gives points without size.
-        classes: How many classes the detector has.
-        network: The detector's maps; ``None`` if nobody asked.
-        coasted: Whether the detector did not look at it: the memory alone says where the objects are.
-    """
-
-    frame: Frame
-    found: Found
-    without: Found | None
-    cut: bool
-    points: bool
-    classes: int
-    network: NetworkMaps | None = None
-    coasted: bool = False
 
 
 class FrameDetector:
@@ -95,6 +33,8 @@ class FrameDetector:
         keep_maps: Whether the results hold the detector's maps.
         camera: Tells how the camera moved, so that the memory moves with it; ``None`` for a camera that stands still.
         every: The detector looks at every n-th frame, and at the first of each scene; the memory fills the others.
+        mask_scale: How many times as wide and high as its box a covered area is: the results then hold what the
+            detector alone finds outside of these areas. ``None`` where nothing is to be covered.
     """
 
     def __init__(
@@ -108,6 +48,7 @@ class FrameDetector:
         keep_maps: bool = False,
         camera: CameraMotion | None = None,
         every: int = 1,
+        mask_scale: float | None = None,
     ) -> None:
         self._detector = detector
         self._propagator = propagator
@@ -117,6 +58,7 @@ class FrameDetector:
         self._keep_maps = keep_maps
         self._camera = camera
         self._turns = Turns(every)
+        self._mask_scale = mask_scale
         self._first_id = 0  # of the scene
         self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
 
@@ -157,14 +99,14 @@ class FrameDetector:
         return self._propagator
 
     @torch.inference_mode()
-    def maps_of(self, frame: Frame) -> tuple[Picture, HeadMaps]:
+    def maps_of(self, frame: Frame) -> tuple[Picture, HeadMaps, Reading]:
         """Run the detector on a frame, without any memory.
 
         Args:
             frame: The frame.
 
         Returns:
-            What the detector saw, and its maps without padding.
+            What the detector saw, its maps without padding, and what they say by themselves.
 
         Raises:
             DetectorError: If it fails, or its maps do not fit the picture.
@@ -173,7 +115,7 @@ class FrameDetector:
         with _named(self._detector.name):
             maps = picture.cut(self._detector(picture.pixels), stride=self._propagator.stride)
             check_maps(maps)
-        return picture, maps
+        return picture, maps, self._read(picture, maps)
 
     def shift_of(self, frame: Frame, picture: Picture, *, cut: bool) -> torch.Tensor | None:
         """Tell how the picture moved since the last frame that was asked for.
@@ -201,6 +143,7 @@ class FrameDetector:
         maps: HeadMaps,
         detections: Detections,
         *,
+        reading: Reading,
         cut: bool,
         propagated: PropagatorOutput | None = None,
         first_id: int = 0,
@@ -212,6 +155,7 @@ class FrameDetector:
             picture: What the detector saw of it.
             maps: The detector's maps.
             detections: What the memory makes of them, ``(1, K)``.
+            reading: What they say by themselves.
             cut: Whether a new scene starts with it.
             propagated: What the propagator returned, if known: saved maps keep what the memory reaches.
             first_id: Number of the scene's first object in the video.
@@ -230,11 +174,22 @@ class FrameDetector:
                 reached = (propagated.prior_score() > 0).any(1, keepdim=True)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
         found = self._found(picture, detections, first_id=first_id)
-        return FrameResult(frame, found, without, cut, maps.size is None, maps.heatmap.shape[1], network)
+        return FrameResult(
+            frame,
+            found,
+            without,
+            cut,
+            maps.size is None,
+            maps.heatmap.shape[1],
+            network,
+            masked_only=reading.own.outside(found.boxes, scale=max(self._mask_scale or 1.0, 1.0)),
+            unreadable=reading.unreadable,
+            outside=reading.outside,
+        )
 
     @torch.inference_mode()
     def _result(self, frame: Frame, *, cut: bool) -> FrameResult:
-        picture, maps = self.maps_of(frame)
+        picture, maps, reading = self.maps_of(frame)
         shift = self.shift_of(frame, picture, cut=cut)
         memory = self._propagator.state
         if cut and memory is not None:
@@ -244,7 +199,14 @@ class FrameDetector:
             shift = None if shift is None else shift.to(maps.heatmap.device)
             output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset, shift=shift)
         result = self.to_result(
-            frame, picture, maps, output.detections, cut=cut, propagated=output, first_id=self._first_id
+            frame,
+            picture,
+            maps,
+            output.detections,
+            reading=reading,
+            cut=cut,
+            propagated=output,
+            first_id=self._first_id,
         )
         self._looked = picture, result
         return result
@@ -259,7 +221,24 @@ class FrameDetector:
         found = self._found(picture, self._propagator.coast(shift=shift), first_id=self._first_id)
         found = found._replace(carried=np.ones_like(found.carried))
         without = None if looked.without is None else Found._make(field[:0] for field in looked.without)
-        return looked._replace(frame=frame, found=found, without=without, cut=False, network=None, coasted=True)
+        return looked._replace(
+            frame=frame,
+            found=found,
+            without=without,
+            cut=False,
+            network=None,
+            coasted=True,
+            unreadable=False,
+            outside=False,
+        )
+
+    def _read(self, picture: Picture, maps: HeadMaps) -> Reading:
+        options, own = self._propagator.options, NO_BOXES
+        if self._mask_scale is not None and maps.size is not None:
+            own = own_boxes(maps, options, score=max(self._score, options.score_threshold))
+            own = own._replace(boxes=picture.video_boxes(own.boxes))
+        unreadable, outside = check_values(maps, stride=options.stride, score=options.score_threshold)
+        return Reading(own, unreadable, outside)
 
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from heatprop.running.results import FrameResult
+from heatprop.running.found import FrameResult
 
 
 @dataclass
@@ -19,6 +19,9 @@ class Summary:
             detector did not look at make no such run.
         cuts: Scene cuts.
         coasted: Frames that the detector did not look at.
+        masked_only: Boxes that only the masks hold, all frames together: the detector's own that the memory misses.
+        unreadable: Frames whose maps have cells that count and cannot be read.
+        outside: Frames whose maps have scores outside [0, 1].
         seconds: How long it took.
         files: What was written.
         notes: What of the audio was left out and why.
@@ -33,6 +36,9 @@ class Summary:
     gaps_closed: int = 0
     cuts: int = 0
     coasted: int = 0
+    masked_only: int = 0
+    unreadable: int = 0
+    outside: int = 0
     seconds: float = 0.0
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -57,6 +63,9 @@ class Summary:
         self.carried += len(carried)
         self.cuts += result.cut
         self.coasted += result.coasted
+        self.masked_only += len(result.masked_only.boxes)
+        self.unreadable += result.unreadable
+        self.outside += result.outside
         if not result.coasted:
             self.gaps_closed += len(self._in_gap & seen)
             self._in_gap = carried

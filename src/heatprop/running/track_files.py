@@ -6,8 +6,8 @@ from os import PathLike
 
 from heatprop.formats.coco import coco_result_rows
 from heatprop.formats.mot import mot_track_rows
+from heatprop.running.found import FrameResult
 from heatprop.running.records import RecordWriter
-from heatprop.running.results import FrameResult
 
 
 class MotWriter(RecordWriter):

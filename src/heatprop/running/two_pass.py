@@ -8,7 +8,8 @@ from heatprop.offline.frame_store import FrameStore
 from heatprop.offline.merging import Combine
 from heatprop.offline.two_pass import backward_pass, check_video_shape, merged_pass
 from heatprop.running.detectors import DetectorError
-from heatprop.running.results import Cuts, FrameDetector, FrameResult
+from heatprop.running.found import FrameResult
+from heatprop.running.results import Cuts, FrameDetector
 from heatprop.running.stored_maps import StoredMaps, StoredShifts
 from heatprop.video import Frame, VideoError, VideoReader
 
@@ -80,8 +81,10 @@ class TwoPassDetector:
                 for number, frame in enumerate(again):
                     if number == len(maps):
                         raise _changed(video, len(maps))
-                    picture, one = maps.frame(number)
-                    yield self._detector.to_result(frame, picture, one, next(merged), cut=number in starts)
+                    picture, one, reading = maps.frame(number)
+                    yield self._detector.to_result(
+                        frame, picture, one, next(merged), reading=reading, cut=number in starts
+                    )
             if next(merged, None) is not None:
                 raise _changed(video, len(maps))
 
@@ -100,13 +103,13 @@ class TwoPassDetector:
                 if cuts is not None and cuts(frame.image):
                     starts.add(frame.index)
                 try:
-                    picture, one = self._detector.maps_of(frame)
+                    picture, one, reading = self._detector.maps_of(frame)
                     shape = check_video_shape(one, shape)
                 except ValueError as error:
                     raise _at(DetectorError(str(error)), frame) from error
                 except DetectorError as error:
                     raise _at(error, frame) from error.__cause__
-                maps.append(picture, one)
+                maps.append(picture, one, reading)
                 shift = self._detector.shift_of(frame, picture, cut=frame.index in starts)
                 if shift is not None:
                     shifts.append(shift)

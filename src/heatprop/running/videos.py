@@ -8,9 +8,10 @@ from typing import Protocol, TypeVar
 import av
 
 from heatprop.running.detectors import DetectorError
+from heatprop.running.found import FrameResult
 from heatprop.running.interrupts import Interrupts
 from heatprop.running.outputs import Outputs, Wanted
-from heatprop.running.results import Cuts, FrameDetector, FrameResult
+from heatprop.running.results import Cuts, FrameDetector
 from heatprop.running.summary import Summary
 from heatprop.running.two_pass import TwoPassDetector
 from heatprop.video import VideoError, VideoReader
