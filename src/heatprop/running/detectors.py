@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from heatprop import adapters
+from heatprop.running.threads import torch_threads
 from heatprop.structures import HeadMaps
 
 FACES = "faces"
@@ -48,12 +49,14 @@ class Detector(NamedTuple):
         network: From pictures ``(1, 3, H, W)`` to raw output or :class:`heatprop.HeadMaps`.
         adapter: From raw output to ``HeadMaps``; ``None`` if the network must give them itself.
         device: Where the pictures must be.
+        threads: CPU threads of torch while the network runs; ``None`` for as many as there are around it.
     """
 
     name: str
     network: Callable[[Tensor], Any]
     adapter: adapters.Adapter | None
     device: torch.device
+    threads: int | None = None
 
     def __call__(self, pixels: Tensor) -> HeadMaps:
         """Run the detector on one picture.
@@ -68,7 +71,8 @@ class Detector(NamedTuple):
             DetectorError: If it fails, or its output is not what the adapter expects.
         """
         try:
-            raw = self.network(pixels.to(self.device))
+            with torch_threads(self.threads or torch.get_num_threads()):
+                raw = self.network(pixels.to(self.device))
         except Exception as error:  # whatever a user's detector raises
             raise DetectorError(f"{self.name} failed: {in_one_line(error)}") from error
         try:
@@ -108,7 +112,7 @@ def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu")
     network = _find(name)
     if isinstance(network, nn.Module):
         network = network.to(place).eval()
-    return Detector(name, network, None if adapter is None else ADAPTERS[adapter], place)
+    return Detector(name, network, None if adapter is None else ADAPTERS[adapter], place, torch.get_num_threads())
 
 
 def in_one_line(error: BaseException) -> str:
