@@ -21,7 +21,7 @@ BENCHMARKS = sorted(Path("tests/benchmarks").glob("bench_*.py"))
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test, with all extras and torchvision, and measure the branch coverage of the core."""
-    session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[all]")
+    session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[all,timm]")
     session.run("pytest", "--cov", "--cov-report=term:skip-covered", *session.posargs)
 
 
@@ -78,7 +78,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory as ratios. `nox -s bench -- propagator` runs the benchmarks of that name."""
-    session.install(*TORCH_NEWEST, ".[all]")
+    session.install(*TORCH_NEWEST, ".[all,timm]")
     wanted = session.posargs or [""]
     for path in BENCHMARKS:
         if any(name in path.name for name in wanted):
@@ -90,5 +90,5 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def reproduce_small(session: nox.Session) -> None:
     """Render a benchmark, train on it (half an hour), make the paper's tables; writes docs/reproduce-small.md."""
-    session.install(*TORCH_NEWEST, "-e", ".[all]")
+    session.install(*TORCH_NEWEST, "-e", ".[all,timm]")
     session.run("python", "tests/benchmarks/reproduce_small.py", *session.posargs)

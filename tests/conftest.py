@@ -1,5 +1,7 @@
 """What every test stands on: fixed seeds, one thread, Hypothesis without clocks or chance."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,14 @@ settings.load_profile("core")
 def _seed():
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _hears_ctrl_c():
+    """Also where the whole run ignores it: under nohup, in the background, in some CI."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -197,3 +197,12 @@ def test_claim_once_drops_what_the_network_alone_would_not_find():
 def test_evidence_shrinks_the_length_of_what_is_not_seen():
     _, found = toy.still([{(0, 4, 6): 0.9}] * 4 + [{}] * 3 + [{(0, 4, 6): 0.9}], evidence=True)
     assert [frame["ages"].item() for frame in found] == [1, 2, 3, 4, 3, 2, 1, 2]
+
+
+def test_extras_of_a_carried_detection_are_0():
+    propagator, extras = HeatmapPropagator(), {"depth": torch.full((1, 1, 12, 16), 7.0)}
+    seen = propagator(*toy.one_spot(0.9), extras=extras).detections
+    lost = propagator(*toy.one_spot(0.01), extras=extras).detections
+    assert seen.extras["depth"][0, 0].item() == 7
+    assert lost.carried[0, 0]
+    assert lost.extras["depth"][0, 0].item() == 0

@@ -264,3 +264,28 @@ def test_eq7_refuses_maps_of_different_shapes():
 def test_a_window_without_a_middle_is_refused(function, kernel):
     with pytest.raises(ValueError, match=rf"kernel must be .*odd.* got {kernel}"):
         function(torch.rand(1, 1, 4, 4), kernel=kernel)
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        (
+            (torch.zeros(1, 1, 12, 16).to(torch.float8_e4m3fn),),
+            "heatmap must hold floating point numbers of 16 to 64 bits",
+        ),
+        ((torch.zeros(1, 1, 12, 16).to_sparse(),), "heatmap must be a dense tensor"),
+        ((torch.zeros((1, 1, 12, 16), dtype=torch.complex64),), "heatmap must hold floating point"),
+        ((torch.zeros(1, 1, 12, 16), torch.zeros(1, 2, 12, 16).to_sparse()), "offset must be a dense tensor"),
+    ],
+)
+def test_maps_of_a_kind_that_the_core_cannot_read_are_refused(maps, message):
+    with pytest.raises(TypeError, match=message):
+        HeatmapPropagator()(*maps)
+
+
+@pytest.mark.parametrize("chunk", [False, True])
+def test_an_extra_that_is_none_is_refused(chunk):
+    heatmap = torch.zeros(1, 1, 1, 12, 16) if chunk else torch.zeros(1, 1, 12, 16)
+    call = HeatmapPropagator().forward_chunk if chunk else HeatmapPropagator()
+    with pytest.raises(TypeError, match=r"extras\['a'\] must be a torch.Tensor, got NoneType"):
+        call(heatmap, extras={"a": None})

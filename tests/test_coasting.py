@@ -46,8 +46,16 @@ def test_coasting_is_honest_about_age_and_evidence():
 
 
 def test_coasting_before_the_first_frame_is_refused():
-    with pytest.raises(RuntimeError, match="coast goes on from a frame"):
+    with pytest.raises(RuntimeError, match="coast continues from a propagated frame"):
         HeatmapPropagator().coast()
+
+
+def test_coasting_on_a_state_without_its_maps_is_refused():
+    """A state that is set does not say how large the maps are."""
+    propagator = HeatmapPropagator()
+    propagator.state = propagator.initial_state(2)
+    with pytest.raises(RuntimeError, match="coast goes on from a frame"):
+        propagator.coast()
 
 
 @pytest.mark.parametrize(("frames", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)])

@@ -37,6 +37,7 @@ def test_the_propagators_options_are_those_of_the_design():
         "velocity": False,
         "radius_per_size": 0.0,
         "max_radius": 4,
+        "identity": "square",
     }
 
 
@@ -220,3 +221,18 @@ def test_rule_8_the_defaults_are_the_papers():
     for time in range(3):
         one, other = (toy.feed(propagator, toy.frame(maps, time)) for propagator in (plain, explicit))
         assert torch.equal(one.heatmap, other.heatmap)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("radius", 1_000_000),
+        ("top_k", 100_000_000),
+        ("max_length", 2**40),
+        ("max_radius", 10**6),
+        ("peak_kernel", 10**7 + 1),
+    ],
+)
+def test_absurd_options_are_refused(option, value):
+    with pytest.raises(ValueError, match=f"{option} must be at most"):
+        HeatmapPropagator(**{option: value})

@@ -137,3 +137,17 @@ def test_a_name_stands_for_one_thing(name):
     ]
     assert len(places) <= 1, places
     assert not list(PACKAGE.rglob("pictures.py"))
+
+
+def pages():
+    return [
+        (page.name, name)
+        for page in sorted((ROOT / "docs" / "api").glob("*.md"))
+        for name in re.findall(r"^::: ([\w.]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        if name.split(".")[1] in FOLDERS
+    ]
+
+
+@pytest.mark.parametrize(("page", "name"), pages())
+def test_what_an_api_page_shows_exists(page, name):
+    assert importlib.import_module(name).__doc__

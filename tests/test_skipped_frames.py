@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.testing import assert_close
 
 from heatprop.detector import VideoDetector
 from heatprop.propagator import HeatmapPropagator
@@ -338,3 +339,48 @@ def test_a_reset_mask_of_the_wrong_kind_is_refused(every):
         video(every)(clip(), reset=torch.zeros(STREAMS, FRAMES))
     with pytest.raises(TypeError, match="reset must be a bool tensor"):
         video(every)(clip(), reset=[True])
+
+
+def test_a_refused_chunk_with_skipped_frames_changes_nothing():
+    def detector(frames):
+        scores = frames[:, :1, ::4, ::4]
+        return HeadMaps(scores, None, torch.full((len(frames), 2, *scores.shape[2:]), 4.0))
+
+    frames = torch.zeros(1, 3, 3, 48, 64)
+    frames[:, :, :, 20, 28] = 0.9
+    video = VideoDetector(detector, adapter=lambda maps: maps, every=2)
+    video(frames[:, 0])
+    before = video.state
+    wrong = torch.zeros(1, 3, 2, 99, 99)  # a flow for maps of another size; frame 1 coasts, frame 2 refuses it
+    with pytest.raises(ValueError, match="shift must have shape"):
+        video(frames, shift=wrong)
+    assert_close(video.state, before, rtol=0, atol=0)
+    again = video(frames[:, 1])
+    assert again.carried[0, 0], "the turn of the detector did not advance either"
+
+
+def test_a_detector_that_breaks_in_a_chunk_leaves_the_memory_as_it_was():
+    calls = []
+
+    def detector(frames):
+        calls.append(len(frames))
+        side = 12 if len(calls) < 2 else 13  # maps of another size, which the propagator refuses
+        return HeadMaps(torch.zeros(len(frames), 1, side, 16), None, None)
+
+    video = VideoDetector(detector, adapter=lambda maps: maps, every=2)
+    video(torch.zeros(1, 3, 48, 64))
+    before = video.state
+    with pytest.raises(ValueError, match="changed shape"):
+        video(torch.zeros(1, 2, 3, 48, 64))  # frame 0 coasts, frame 1 is looked at
+    assert_close(video.state, before, rtol=0, atol=0)
+
+
+def test_scores_after_a_second_sigmoid_are_said_once_a_video(caplog):
+    video = VideoDetector(lambda frames: {"hm": torch.rand(1, 1, 12, 16), "wh": torch.ones(1, 2, 12, 16)})
+    for _ in range(3):
+        video(torch.zeros(1, 3, 48, 64))
+    assert [record.message for record in caplog.records if "second sigmoid" in record.message] != []
+    assert len(caplog.records) == 1
+    video.reset()
+    video(torch.zeros(1, 3, 48, 64))
+    assert len(caplog.records) == 2

@@ -36,11 +36,11 @@ def test_with_every_option_off_both_oracles_agree(radius):
             assert [d["track_id"] for d in steady["detections"]] == [d["track_id"] for d in paper["detections"]]
 
 
-@pytest.mark.parametrize("carry", ["balanced", "network"])
-@pytest.mark.parametrize("option", SINGLE, ids=str)
 @pytest.mark.parametrize("radius", [0, 1, 2, 3])
-def test_an_option_alone_equals_the_oracle(option, carry, radius):
-    maps = toy.crowd(radius, frames=5, shape=(2, 9, 11), density=0.3)
+@pytest.mark.parametrize("number", range(len(SINGLE)), ids=lambda number: str(SINGLE[number]))
+def test_an_option_alone_equals_the_oracle(number, radius):
+    option, carry = SINGLE[number], ["balanced", "network"][(number + radius) % 2]
+    maps = toy.crowd(radius, frames=5, shape=(2, 7, 8), density=0.3)
     comparing.assert_steady_equals(maps, radius=radius, carry=carry, coast=True, **option)
 
 
@@ -59,7 +59,7 @@ def mixed(seed):
 @pytest.mark.parametrize("seed", range(24))
 def test_mixed_options_equal_the_oracle(seed):
     classes, batch, kind = seed % 3 + 1, seed // 3 % 3 + 1, [None, "translation", "affine", "flow"][seed % 4]
-    maps = toy.crowd(seed, batch=batch, shape=(classes, 9, 11), density=0.3, largest=[2.0, 5.0, 9.0][seed % 3])
+    maps = toy.crowd(seed, batch=batch, shape=(classes, 8, 9), density=0.3, largest=[2.0, 5.0, 9.0][seed % 3])
     heatmap = maps.heatmap.clone()
     heatmap[:, 2, :, ::2, ::3] = [np.nan, np.inf, -np.inf][seed % 3]
     heatmap[:, 4] = 0
@@ -69,7 +69,7 @@ def test_mixed_options_equal_the_oracle(seed):
 
 @pytest.mark.parametrize("options", [STEADY, STEADY | {"top_k": 4}, STEADY | {"score_threshold": 0.0}], ids=str)
 def test_points_places_and_thresholds_of_steady_equal_the_oracle(options):
-    maps = toy.crowd(3, density=0.5)
+    maps = toy.crowd(3, shape=(2, 8, 9), density=0.5)
     comparing.assert_steady_equals(maps, **options)
     comparing.assert_steady_equals(maps._replace(size=None), shift="translation", **options)
     comparing.assert_steady_equals(maps._replace(offset=None), shift="affine", coast=True, **options)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import toy
 from comparing import stack, tensors
-from hypothesis import given
+from hypothesis import given, settings
 from laws import OPTIONS, SEEDS, shifts, video
 from oracles import intersection_over_union
 from steady_options import STEADY
@@ -55,6 +55,7 @@ def test_a_batch_equals_its_streams_apart(seed, options):
 
 
 @pytest.mark.parametrize("form", [(2,), (2, 3), (2, 8, 9)], ids=["translation", "affine", "flow"])
+@settings(max_examples=10)  # for each of the three
 @given(seed=SEEDS, options=OPTIONS)
 def test_a_chunk_equals_its_frames(seed, options, form):
     maps, one, other = video(seed), HeatmapPropagator(**options), HeatmapPropagator(**options)

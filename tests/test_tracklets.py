@@ -313,3 +313,75 @@ def test_step_refuses_a_state_on_another_device():
     propagator = HeatmapPropagator()
     with pytest.raises(ValueError, match=r"state.*meta"):
         propagator.step(propagator.initial_state(2, device="meta"), *toy.random_maps())
+
+
+def state(**changes):
+    propagator = HeatmapPropagator(top_k=3)
+    propagator(*toy.one_spot(0.9))
+    return propagator.state._replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"score": torch.full((1, 3), math.nan)}, "state.score must be finite"),
+        ({"score": torch.full((1, 3), 1.5)}, r"state.score must be in \[0, 1\]"),
+        ({"size": torch.full((1, 3, 2), math.inf)}, "state.size must be finite"),
+        ({"size": torch.full((1, 3, 2), -1.0)}, "state.size must be at least 0"),
+        ({"x": torch.full((1, 3), -4)}, "state.x must be at least 0"),
+        ({"y": torch.zeros(1, 2, dtype=torch.int64)}, r"state.y must have shape \(1, 3\)"),
+        ({"next_id": torch.zeros(3, dtype=torch.int64)}, r"state.next_id must have shape \(1,\)"),
+        ({"valid": torch.ones(1, 3)}, "state.valid must be a bool tensor"),
+        ({"label": torch.zeros(1, 3)}, "state.label must hold whole numbers"),
+        ({"score": torch.zeros(1, 3, dtype=torch.int64)}, "state.score must hold floating point"),
+        ({"score": "high"}, "state.score must be a torch.Tensor"),
+        ({"position": torch.zeros(1, 3, 2, device="meta")}, "state.position is on meta"),
+    ],
+)
+def test_a_state_that_no_propagator_leaves_is_refused_and_changes_nothing(changes, message):
+    propagator = HeatmapPropagator(top_k=3)
+    propagator(*toy.one_spot(0.9))
+    before = propagator.state
+    with pytest.raises((TypeError, ValueError), match=message):
+        propagator.state = state(**changes)
+    assert all(one is other for one, other in zip(propagator.state, before, strict=True))
+
+
+def test_a_state_that_is_set_is_a_copy():
+    propagator, given = HeatmapPropagator(top_k=3), state()
+    propagator.state = given
+    given.score.fill_(0.1)
+    assert propagator.state.score[0, 0] == 0.9
+
+
+def test_step_reads_nothing_outside_a_smaller_map():
+    large = HeatmapPropagator(top_k=3)
+    heatmap = torch.zeros(1, 2, 64, 64)
+    heatmap[0, 1, 60, 61] = 0.9
+    large(heatmap, size=torch.full((1, 2, 64, 64), 4.0))
+    small = torch.zeros(1, 1, 16, 16)
+    _, output = large.step(large.state, small, size=torch.full((1, 2, 16, 16), 4.0))
+    assert output.heatmap.shape == small.shape
+
+
+def test_the_first_nine_fields_make_a_state():
+    propagator, whole = HeatmapPropagator(top_k=3), state()
+    propagator.state = Tracklets(*whole[:9])
+    assert propagator(*toy.one_spot(0.0)).detections.carried[0, 0]
+
+
+def test_a_call_that_finds_the_memory_changed_by_another_thread_says_so(monkeypatch):
+    import heatprop.propagator as module
+
+    propagator = HeatmapPropagator()
+    propagator(*toy.one_spot(0.9))
+    real = module.predict
+
+    def meanwhile(*arguments, **options):
+        monkeypatch.setattr(module, "predict", real)
+        propagator(*toy.one_spot(0.5))  # what another thread does between reading and writing
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, "predict", meanwhile)
+    with pytest.raises(RuntimeError, match="another thread"):
+        propagator(*toy.one_spot(0.7))

@@ -1,5 +1,6 @@
 """Memory for per-frame heatmap detectors: CenterNet Heatmap Propagation (ECCV 2020)."""
 
+import heatprop.starting  # noqa: F401 # isort: skip # it comes before what takes seconds
 from heatprop import adapters
 from heatprop.boxes import decode_boxes, pairwise_iou
 from heatprop.detector import VideoDetector

@@ -1,10 +1,13 @@
 """From the candidates of a frame to its detections, and to the tracklets that the next frame inherits."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from heatprop.candidates import Candidates
 from heatprop.evidence import read_at
+from heatprop.identities import Identities, Sightings, recognise
 from heatprop.motion import measure_velocity
 from heatprop.options import PropagatorOptions
 from heatprop.structures import Detections, HeadMaps, Tracklets
@@ -14,29 +17,53 @@ from heatprop.suppression import rank
 def detect(
     maps: HeadMaps, candidates: Candidates, kept: Tensor, prior: Tracklets, options: PropagatorOptions
 ) -> tuple[Detections, Tracklets]:
-    """Suppress and order the candidates, and give them their identities.
+    """Suppress and sort the candidates, and give them identities.
 
     Args:
         maps: The network's maps, ``(B, C, H, W)``.
         candidates: The K best peaks.
         kept: Which of them may become detections, shape ``(B, K)``, ``bool``.
         prior: Detections of the last frame, ``(B, K)`` each.
-        options: All of them.
+        options: The propagator's options.
 
     Returns:
         The detections, and the tracklets that the next frame inherits from.
     """
     points = maps.size is None  # points do not overlap
     order, valid = rank_kept(candidates, kept, nms_threshold=None if points else options.nms_threshold)
+    names = None
+    if options.identity == "memory":
+        order, valid, names = name_by_memory(candidates, order, valid, prior, options, points=points)
     place = candidates.flat_index.gather(1, order) % (maps.heatmap.shape[2] * maps.heatmap.shape[3])
     found = Candidates(*(take_places(field, order, valid) for field in candidates))
+    if names is None:
+        names = name_by_square(found, valid, prior, options)
     shown = valid & (found.network_scores >= options.score_threshold)  # elsewhere the network saw nothing to read
     extras = {name: read_extra(field, place, shown, prior.score.dtype) for name, field in (maps.extras or {}).items()}
-    return pack_detections(found, valid, extras, prior, options)
+    score = found.scores if options.carry == "balanced" else found.network_scores
+    carried = valid & (found.network_scores < options.score_threshold)
+    detections = to_detections(found, names.track_ids, valid, carried=carried, extras=extras)
+    return detections, pack_tracklets(found, score, valid, names)
+
+
+class Names(NamedTuple):
+    """Who the detections of a frame are, in their order.
+
+    Attributes:
+        track_ids: Identity of each, shape ``(B, K)``, ``int64``; -1 where not valid.
+        next_id: The first identity not yet given, shape ``(B,)``, ``int64``.
+        velocity: How each moves, shape ``(B, K, 2)``, in cells per frame.
+        known: The memory of identities after this frame.
+    """
+
+    track_ids: Tensor
+    next_id: Tensor
+    velocity: Tensor
+    known: Identities
 
 
 def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | None) -> tuple[Tensor, Tensor]:
-    """Drop the boxes that are not finite or suppressed, and rank the rest.
+    """Drop the boxes that are suppressed or not finite, and rank the rest.
 
     Args:
         candidates: The K best peaks.
@@ -44,8 +71,8 @@ def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | No
         nms_threshold: Largest IoU within a class, in [0, 1]; ``None`` suppresses nothing.
 
     Returns:
-        The order of the candidates, shape ``(B, K)``, ``int64``: the kept ones first by falling score, equal
-        scores by rising cell index; and which places of that order are kept, shape ``(B, K)``, ``bool``.
+        The order of the candidates, shape ``(B, K)``, ``int64``: the kept ones first, by falling score, ties by rising
+        cell index; and which places of that order are kept, shape ``(B, K)``, ``bool``.
     """
     boxes = candidates.boxes.detach()
     kept = kept & (boxes.abs().amax(2) < torch.inf)  # false for NaN too
@@ -53,39 +80,84 @@ def rank_kept(candidates: Candidates, kept: Tensor, *, nms_threshold: float | No
     return rank(boxes, scores, labels, cells, kept, iou_threshold=nms_threshold)
 
 
-def pack_detections(
-    found: Candidates, valid: Tensor, extras: dict[str, Tensor], prior: Tracklets, options: PropagatorOptions
-) -> tuple[Detections, Tracklets]:
-    """Give the ordered candidates their identities.
+def name_by_square(found: Candidates, valid: Tensor, prior: Tracklets, options: PropagatorOptions) -> Names:
+    """Let each detection inherit the identity of the tracklet in whose square it lies.
 
     Args:
         found: Candidates in their order, 0 where not valid, ``(B, K)`` each.
         valid: Which places hold a detection, shape ``(B, K)``, ``bool``.
-        extras: What the extra maps hold there, ``(B, K, D)`` each.
         prior: Detections of the last frame, ``(B, K)`` each.
-        options: All of them.
+        options: The propagator's options.
 
     Returns:
-        The detections, and the tracklets that the next frame inherits from.
+        Identities, and velocities where they are measured.
     """
     track_ids, next_id = assign_ids(found.owner, valid, prior)
-    score = found.scores if options.carry == "balanced" else found.network_scores
-    speed = torch.zeros_like(found.positions)
+    velocity = torch.zeros_like(found.positions)
     if options.velocity:
         owner = torch.where(valid, found.owner, prior.score.shape[1])
-        speed = measure_velocity(found.positions, found.unseen == 0, owner, prior)
-    carried = valid & (found.network_scores < options.score_threshold)
-    tracklets = pack_tracklets(found, score, track_ids, valid, next_id, speed)
-    return to_detections(found, track_ids, valid, carried=carried, extras=extras), tracklets
+        velocity = measure_velocity(found.positions, found.unseen == 0, owner, prior)
+    return Names(track_ids, next_id, velocity, Identities.beside(prior))
 
 
-def pack_tracklets(
-    found: Candidates, score: Tensor, track_ids: Tensor, valid: Tensor, next_id: Tensor, velocity: Tensor
-) -> Tracklets:
+def name_by_memory(
+    candidates: Candidates,
+    order: Tensor,
+    valid: Tensor,
+    prior: Tracklets,
+    options: PropagatorOptions,
+    *,
+    points: bool,
+) -> tuple[Tensor, Tensor, Names]:
+    """Let the memory of identities say who the candidates are.
+
+    Args:
+        candidates: The K best peaks.
+        order: Their order, shape ``(B, K)``, ``int64``.
+        valid: Which places of that order hold a detection, shape ``(B, K)``, ``bool``.
+        prior: Detections of the last frame, ``(B, K)`` each.
+        options: All of them.
+        points: Whether the network gives no sizes.
+
+    Returns:
+        The order and the valid places without the carried boxes of objects that were seen elsewhere; and identities.
+    """
+    K = order.shape[1]
+    rank = torch.zeros_like(order).scatter_(1, order, torch.arange(K, device=order.device).expand_as(order))
+    kept = torch.zeros_like(valid).scatter_(1, order, valid)
+    nobody = candidates.owner == K
+    owner = candidates.owner.clamp(max=K - 1)
+    # the square of the largest step stands for the box of a point
+    sizes = (
+        torch.full_like(candidates.network_sizes, 4.0 * options.radius + 2.0) if points else candidates.network_sizes
+    )
+    shown = Sightings(
+        scores=candidates.network_scores.detach(),
+        positions=candidates.positions.detach(),
+        sizes=sizes.detach(),
+        labels=candidates.labels,
+        carried=candidates.network_scores < options.score_threshold,
+        kept=kept,
+        owner=candidates.owner,
+        owner_id=prior.track_id.gather(1, owner).masked_fill(nobody, -2),
+        rank=rank,
+    )
+    who = recognise(Identities.beside(prior), shown, prior.next_id)
+    velocity = torch.zeros_like(candidates.positions)
+    if options.velocity:
+        past = prior.velocity.gather(1, owner.unsqueeze(2).expand_as(velocity)).masked_fill(nobody.unsqueeze(2), 0)
+        velocity = torch.where(who.known.unsqueeze(2), who.velocity, past)
+    order = torch.where(who.kept, rank, K).argsort(dim=1)
+    valid = who.kept.gather(1, order)
+    track_ids = who.track_ids.gather(1, order)
+    return order, valid, Names(track_ids, who.next_id, take_places(velocity, order, valid), who.memory)
+
+
+def pack_tracklets(found: Candidates, score: Tensor, valid: Tensor, names: Names) -> Tracklets:
     """Keep of the ordered candidates what the next frame inherits from."""
 
     def own(field: Tensor) -> Tensor:
-        """Copy what detections share: whoever edits them in place leaves the memory alone."""
+        """Copy what the detections share, so that editing them in place does not change the memory."""
         return field.clone(memory_format=torch.contiguous_format)
 
     x, y = found.cells.unbind(2)
@@ -96,19 +168,20 @@ def pack_tracklets(
         own(score),
         own(found.ages),
         own(found.sizes),
-        own(track_ids),
+        own(names.track_ids),
         own(valid),
-        next_id,
+        names.next_id,
         position=found.positions,
-        velocity=velocity,
+        velocity=names.velocity,
         unseen=found.unseen,
+        **names.known.fields(),
     )
 
 
 def to_detections(
     found: Candidates, track_ids: Tensor, valid: Tensor, *, carried: Tensor, extras: dict[str, Tensor]
 ) -> Detections:
-    """Say of the ordered candidates what the user wants to know."""
+    """Turn the sorted candidates into the detections that the user sees."""
     return Detections(
         boxes=found.boxes,
         scores=found.scores,
@@ -124,7 +197,7 @@ def to_detections(
 
 
 def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, Tensor]:
-    """Let each detection inherit the identity of its tracklet, the first in order where several claim one.
+    """Let each detection inherit the identity of its tracklet; where several claim one, the first gets it.
 
     Args:
         owner: Tracklet of each detection, shape ``(B, K)``, ``int64``; K where there is none.
@@ -132,7 +205,7 @@ def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, 
         prior: Detections of the last frame, ``(B, K)`` each.
 
     Returns:
-        Identities, shape ``(B, K)``, -1 where not valid, and the first identity not yet given, shape ``(B,)``.
+        Identities, shape ``(B, K)``, -1 where not valid, and the next unused identity, shape ``(B,)``.
     """
     B, K = owner.shape
     claim = torch.where(valid, owner, K)
@@ -146,7 +219,7 @@ def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, 
 
 
 def read_extra(field: Tensor, place: Tensor, shown: Tensor, dtype: torch.dtype) -> Tensor:
-    """Read an extra map like `read_at`, 0 where not shown; floating values in ``dtype`` or wider."""
+    """Read an extra map like `read_at`; 0 where it is not shown; floats come in ``dtype`` or wider."""
     values = read_at(field, place)
     if values.is_floating_point():
         values = values.to(torch.promote_types(values.dtype, dtype))

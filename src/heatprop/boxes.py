@@ -28,7 +28,7 @@ def decode_boxes(cells: Tensor, offset: Tensor, size: Tensor, *, stride: float =
 
 
 def pairwise_iou(boxes: Tensor, others: Tensor | None = None) -> Tensor:
-    """Divide the common area of each two boxes by the area of their union.
+    """Divide the common area of each pair of boxes by the area of their union.
 
     Args:
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``; areas are computed in ``float32`` at least.

@@ -1,4 +1,4 @@
-"""From the peaks of a frame to candidates: what each inherits, and what the maps and the past say of it."""
+"""From the peaks of a frame to candidates: what each inherits, and what the maps and the past say about it."""
 
 from typing import NamedTuple
 
@@ -21,13 +21,14 @@ class Candidates(NamedTuple):
         cells: Position ``(x, y)``, shape ``(B, K, 2)``, ``int64``, in cells.
         labels: Class index, shape ``(B, K)``, ``int64``.
         scores: Balanced scores (Eq. 6), shape ``(B, K)``.
-        network_scores: The network's own, shape ``(B, K)``; 0 where it saw nothing.
+        network_scores: The network's own scores, shape ``(B, K)``; 0 where it saw nothing.
         sizes: Balanced sizes (Eq. 7) as ``(w, h)``, shape ``(B, K, 2)``, in cells; 0 for points.
         positions: Centres ``(x, y)``, shape ``(B, K, 2)``, in cells.
         boxes: ``(x1, y1, x2, y2)`` (Eq. 1), shape ``(B, K, 4)``, in pixels.
         ages: Tracklet length $l$ with this frame, shape ``(B, K)``, ``int32``.
         unseen: Frames in a row in which the network's score was below the threshold, shape ``(B, K)``, ``int32``.
         owner: Tracklet whose square each lies in, shape ``(B, K)``, ``int64``; K where there is none.
+        network_sizes: The network's own sizes ``(w, h)``, shape ``(B, K, 2)``, in cells; 0 for points.
     """
 
     flat_index: Tensor
@@ -41,19 +42,20 @@ class Candidates(NamedTuple):
     ages: Tensor
     unseen: Tensor
     owner: Tensor
+    network_sizes: Tensor
 
 
 def choose_candidates(
     maps: HeadMaps, balanced: Balanced, prior: Tracklets, options: PropagatorOptions, *, moving: bool
 ) -> tuple[Candidates, Tensor]:
-    """Take the K best peaks, with what each inherits, and drop what is no detection whatever stands beside it.
+    """Take the K best peaks with what each inherits, and drop those that cannot be detections.
 
     Args:
         maps: The network's maps, ``(B, C, H, W)``.
         balanced: The heatmap with the past blended in.
         prior: Detections of the last frame, ``(B, K)`` each.
-        options: All of them.
-        moving: Whether tracklets were moved: those that the network does not see lie where they were moved to.
+        options: The propagator's options.
+        moving: Whether tracklets were moved; those that the network does not see then stay where they were moved to.
 
     Returns:
         The candidates; and which of them may become detections, shape ``(B, K)``, ``bool``.
@@ -73,11 +75,11 @@ def claim_cells(peaks: Tensor, prior: Tracklets, squares: Squares, *, once: bool
         peaks: Balanced score at peaks, else 0, shape ``(B, C, H, W)``.
         prior: Detections of the last frame, ``(B, K)`` each.
         squares: Their squares.
-        once: Whether a tracklet passes to one peak only: the highest balanced score, the lowest cell index of
-            equals. The others inherit nothing.
+        once: Whether only one peak inherits from a tracklet: the one with the highest balanced score, and among equals
+            the lowest cell index. The others inherit nothing.
 
     Returns:
-        Balanced score of the peaks (0 where there are fewer), shape ``(B, K)``; their flat index, shape ``(B, K)``,
+        Balanced score of the peaks (0 if there are fewer than K), shape ``(B, K)``; their flat index, shape ``(B, K)``,
         ``int64``; and what they inherit.
     """
     scores, index = top_k(peaks, prior.score.shape[1])
@@ -108,8 +110,8 @@ def read_candidates(
         index: Flat index of the peaks, shape ``(B, K)``, ``int64``.
         tracklets: Detections of the last frame, ``(B, K)`` each.
         inherited: What the peaks inherit from them.
-        options: All of them.
-        moving: Whether tracklets were moved: those that the network does not see lie where they were moved to.
+        options: The propagator's options.
+        moving: Whether tracklets were moved; those that the network does not see then stay where they were moved to.
 
     Returns:
         The candidates, floating values in the dtype of the tracklets, ``float32`` at least.
@@ -135,4 +137,5 @@ def read_candidates(
         ages=extend_lengths(inherited, tracklets, unproven=blind if options.evidence else None),
         unseen=torch.where(blind, tracklets.unseen.gather(1, inherited.owner) + 1, 0),
         owner=torch.where(inherited.found, inherited.owner, tracklets.score.shape[1]),
+        network_sizes=torch.zeros_like(offset) if size is None else size,
     )

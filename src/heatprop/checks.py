@@ -10,9 +10,13 @@ from torch import Tensor
 from heatprop.structures import HeadMaps, Tracklets
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_FLOATING = ("score", "size", "position", "velocity")
-_PAIRS = ("size", "position", "velocity")
-_WHOLE = ("label", "x", "y", "length", "track_id", "next_id", "unseen")
+_PAIRS = ("size", "position", "velocity", "known_position", "known_previous", "known_size", "known_velocity")
+_FLOATING = ("score", "known_unseen", *_PAIRS)
+_WHOLE = ("label", "x", "y", "length", "track_id", "next_id", "unseen", "known_id", "known_label", "known_sightings")
+_NOT_NEGATIVE = (
+    *("label", "x", "y", "length", "size", "next_id", "unseen"),
+    *("known_label", "known_size", "known_unseen", "known_sightings"),
+)
 _HINTS = {
     2: "add the batch and class dimensions with heatmap[None, None]",
     3: "add the batch dimension with heatmap[None]; permute channels-last maps first",
@@ -21,10 +25,10 @@ _HINTS = {
 
 
 def check_number(name: str, value: float, *, low: float, high: float = math.inf) -> None:
-    """Require a real number in [low, high]; NaN and booleans are none.
+    """Require a real number in [low, high]; NaN and booleans do not count.
 
     Raises:
-        TypeError: If it is no number.
+        TypeError: If it is not a number.
         ValueError: If it is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -38,7 +42,7 @@ def check_count(name: str, value: int, *, low: float, high: float = math.inf) ->
     """Require a whole number in [low, high].
 
     Raises:
-        TypeError: If it is no whole number.
+        TypeError: If it is not a whole number.
         ValueError: If it is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -53,7 +57,7 @@ def check_maps(maps: HeadMaps) -> None:
     """Require maps of one frame that fit together.
 
     Raises:
-        TypeError: If one is no floating tensor (extras may hold whole numbers).
+        TypeError: If one is not a floating-point tensor (extras may hold whole numbers).
         ValueError: If shapes or devices do not fit.
     """
     heatmap, offset, size, extras = maps
@@ -79,18 +83,18 @@ def check_extras(extras: object) -> None:
     """Require a dict of maps, or ``None``.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If it is neither.
     """
     if extras is not None and not isinstance(extras, Mapping):
         raise TypeError(f"extras must be a dict {{name: (B, D, H, W)}}, got {type(extras).__name__}")
 
 
 def check_chunk(maps: HeadMaps) -> None:
-    """Require maps of T frames, ``(B, T, ...)``; what holds for each frame is left to `check_maps`.
+    """Require maps of T frames, ``(B, T, ...)``; `check_maps` checks each frame.
 
     Raises:
-        TypeError: If one is no tensor.
-        ValueError: If one has no T frames.
+        TypeError: If one is not a tensor.
+        ValueError: If one does not have T frames.
     """
     _check_tensor("heatmap", maps.heatmap, floating=True)
     leading = tuple(maps.heatmap.shape[:2])
@@ -110,11 +114,11 @@ def check_chunk(maps: HeadMaps) -> None:
 
 
 def check_state(state: Tracklets) -> None:
-    """Require tracklets as a propagator left them, values included: it waits for the device.
+    """Require tracklets as a propagator leaves them, values included. This waits for the device.
 
     Raises:
-        TypeError: If they are no `Tracklets`, or a field has the wrong dtype.
-        ValueError: If a shape, a device or a value is none that a propagator leaves.
+        TypeError: If they are not `Tracklets`, or a field has the wrong dtype.
+        ValueError: If a propagator never leaves such a shape, device or value.
     """
     if not isinstance(state, Tracklets):
         raise TypeError(f"state must be Tracklets or None, got {type(state).__name__}")
@@ -145,18 +149,18 @@ def _check_values(state: Tracklets) -> None:
             raise ValueError(f"state.{name} must be finite; a propagator never leaves anything else")
     if bool(((state.score < 0) | (state.score > 1)).any()):
         raise ValueError("state.score must be in [0, 1]; a propagator never leaves anything else")
-    for name in ("label", "x", "y", "length", "size", "next_id", "unseen"):
+    for name in _NOT_NEGATIVE:
         field = getattr(state, name)
         if field is not None and bool((field < 0).any()):
             raise ValueError(f"state.{name} must be at least 0; a propagator never leaves anything else")
 
 
 def check_reset(reset: Tensor | None, shape: tuple[int, ...], device: torch.device) -> None:
-    """Require a mask of the streams that start anew.
+    """Require a mask of the streams that start again.
 
     Raises:
-        TypeError: If it is no boolean tensor.
-        ValueError: If shape or device do not fit.
+        TypeError: If it is not a boolean tensor.
+        ValueError: If the shape or the device does not fit.
     """
     if reset is None:
         return
@@ -171,11 +175,11 @@ def check_reset(reset: Tensor | None, shape: tuple[int, ...], device: torch.devi
 
 
 def check_shift(shift: Tensor | None, heatmap: Tensor, *, device: torch.device | None = None) -> None:
-    """Require a motion of the picture that goes with the heatmap, of one frame or of T.
+    """Require a motion of the picture that fits the heatmap, for one frame or for T.
 
     Raises:
-        TypeError: If it is no floating tensor.
-        ValueError: If shape or device do not fit.
+        TypeError: If it is not a floating-point tensor.
+        ValueError: If the shape or the device does not fit.
     """
     if shift is None:
         return

@@ -1,11 +1,12 @@
-"""Frames that the detector does not look at: the memory alone says where the objects are."""
+"""Frames that the detector skips: only the memory says where the objects are."""
 
 import torch
 from torch import Tensor
 
-from heatprop.association import pack_tracklets, take_places, to_detections
+from heatprop.association import Names, pack_tracklets, take_places, to_detections
 from heatprop.boxes import decode_boxes
 from heatprop.candidates import Candidates
+from heatprop.identities import Identities, wait_for
 from heatprop.motion import predict
 from heatprop.options import PropagatorOptions
 from heatprop.structures import Detections, Tracklets
@@ -14,14 +15,14 @@ from heatprop.structures import Detections, Tracklets
 def coast(
     state: Tracklets, shape: tuple[int, ...], options: PropagatorOptions, *, frames: int, shift: Tensor | None
 ) -> tuple[Tracklets, Detections]:
-    """Let some frames pass.
+    """Carry the objects through frames that the detector skips.
 
     Args:
         state: Detections of the last frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        options: All of them.
-        frames: How many, at least 1.
-        shift: Motion of the picture in each of them, as in `heatprop.motion.moved_by`.
+        options: The propagator's options.
+        frames: How many frames pass, at least 1.
+        shift: Motion of the picture in each frame, as in `heatprop.motion.moved_by`.
 
     Returns:
         The tracklets and the detections of the last of these frames.
@@ -35,15 +36,15 @@ def coast(
 
 
 def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOptions) -> tuple[Tracklets, Detections]:
-    """Turn tracklets into the detections of a frame that nobody looked at.
+    """Turn tracklets into the detections of a frame that the detector skipped.
 
     Args:
         moved: The tracklets, where they are expected in that frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        options: All of them.
+        options: The propagator's options.
 
     Returns:
-        The tracklets, one frame longer unseen, without those that are no longer trusted; and the detections.
+        The tracklets, unseen for one frame more and without those that are no longer trusted; and the detections.
     """
     cells = torch.stack([moved.x, moved.y], dim=2)
     boxes = decode_boxes(moved.position, torch.zeros_like(moved.position), moved.size, stride=options.stride)
@@ -51,7 +52,18 @@ def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOption
     nothing, nobody = torch.zeros_like(moved.score), torch.full_like(moved.label, moved.label.shape[1])
     unseen = torch.where(moved.valid, moved.unseen + 1, 0)
     candidates = Candidates(
-        flat, cells, moved.label, moved.score, nothing, moved.size, moved.position, boxes, moved.length, unseen, nobody
+        flat_index=flat,
+        cells=cells,
+        labels=moved.label,
+        scores=moved.score,
+        network_scores=nothing,
+        sizes=moved.size,
+        positions=moved.position,
+        boxes=boxes,
+        ages=moved.length,
+        unseen=unseen,
+        owner=nobody,
+        network_sizes=torch.zeros_like(moved.size),
     )
     valid = moved.valid if options.max_unseen is None else moved.valid & (unseen <= options.max_unseen)
     order = torch.where(valid, 0, 1).argsort(dim=1, stable=True)  # the valid ones first, as they were
@@ -59,5 +71,6 @@ def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOption
     found = Candidates(*(take_places(field, order, valid) for field in candidates))
     ids = torch.where(valid, moved.track_id.gather(1, order), -1)
     velocity = take_places(moved.velocity, order, valid)
-    tracklets = pack_tracklets(found, found.scores, ids, valid, moved.next_id, velocity)
+    known = wait_for(Identities.beside(moved), frames=1)
+    tracklets = pack_tracklets(found, found.scores, valid, Names(ids, moved.next_id, velocity, known))
     return tracklets, to_detections(found, ids, valid, carried=valid, extras={})

@@ -15,28 +15,28 @@ from heatprop.structures import Detections, HeadMaps, Tracklets
 class VideoDetector(nn.Module):
     """Give a per-frame heatmap detector a memory.
 
-    Frames go through the detector, its output through the adapter, the maps through the propagator. A
-    chunk of T frames is one call of the detector on all B * T frames; only the propagation goes frame by
-    frame, so a chunk gives what its frames give one after the other.
+    The detector reads the frames, the adapter its output, and the propagator the maps. A
+    chunk of T frames is one call of the detector on all B * T frames. Only the propagation goes frame by frame, so a
+    chunk gives the same result as its frames one by one.
 
-    In the first frame of a video it logs a warning where the heatmap cannot be one of scores
-    (`heatprop.adapters.warn_about_scores`), which waits for the device once.
+    At the first frame of a video it logs a warning if the heatmap cannot hold scores
+    (`heatprop.adapters.warn_about_scores`). This waits for the device once.
 
     Args:
         detector: Any module or function from frames ``(N, 3, H, W)`` to an output that ``adapter`` reads.
             A module becomes a submodule: ``.to()``, ``.eval()`` and ``state_dict()`` reach it.
-        propagator: The memory with its options; a :class:`heatprop.HeatmapPropagator` of the paper's
-            defaults where none is given. Its ``stride`` must be the detector's.
+        propagator: The memory with its options; by default a :class:`heatprop.HeatmapPropagator` with the paper's
+            options. Its ``stride`` must be the detector's.
         adapter: One of :mod:`heatprop.adapters` or any function from the detector's output to
             :class:`heatprop.HeadMaps`.
-        every: The detector looks at every n-th frame only, from the first one on, and the memory fills the others
-            (`HeatmapPropagator.coast`): their detections are ``carried``, keep score and age, and their extras are 0,
-            since nothing was read. A reset, of one stream or of all, makes the detector look at that frame of the
-            whole batch, and the count starts anew there. With n > 1 a ``reset`` mask is waited for.
+        every: The detector looks only at every n-th frame, starting with the first, and the memory fills in the others
+            (`HeatmapPropagator.coast`): their detections are ``carried``, keep their score and age, and have extras of
+            0, since nothing was read. After a reset of any stream, the detector looks at that frame of the whole batch,
+            and the count starts again there. With n > 1, a ``reset`` mask waits for the device.
 
     Raises:
-        TypeError: If ``detector`` or ``adapter`` cannot be called, ``propagator`` is something else, or ``every`` no
-            whole number.
+        TypeError: If ``detector`` or ``adapter`` cannot be called, ``propagator`` is not a HeatmapPropagator, or
+            ``every`` is not a whole number.
         ValueError: If ``every`` is below 1.
 
     Examples:
@@ -83,18 +83,18 @@ class VideoDetector(nn.Module):
 
         Args:
             frames: What the detector takes, shape ``(B, 3, H, W)`` or ``(B, T, 3, H, W)``.
-            reset: Streams that start anew with a frame, shape ``(B,)``, with T ``(B, T)``, ``bool``.
+            reset: Streams that start again with a frame, shape ``(B,)``, or ``(B, T)`` for a chunk, ``bool``.
             shift: How the picture moved since the frame before, in **cells** of the heatmap: ``(B, 2)``, ``(B, 2, 3)``
-                or ``(B, 2, H / stride, W / stride)``, with T behind B for a chunk; see `HeatmapPropagator.forward`.
+                or ``(B, 2, H / stride, W / stride)``, with T after B for a chunk; see `HeatmapPropagator.forward`.
 
         Returns:
             Detections with fields ``(B, K, ...)`` or ``(B, T, K, ...)``, boxes in pixels of the frames
             as the detector takes them.
 
         Raises:
-            TypeError: If ``frames`` is no tensor, or the adapter does not return HeadMaps.
-            ValueError: If ``frames`` has another rank, the detector's output is not what the adapter
-                reads, or has another number of frames; see also :class:`heatprop.HeatmapPropagator`.
+            TypeError: If ``frames`` is not a tensor, or the adapter does not return HeadMaps.
+            ValueError: If ``frames`` has another rank, the adapter cannot read the detector's output, or the output has
+                another number of frames; see also :class:`heatprop.HeatmapPropagator`.
         """
         if not isinstance(frames, Tensor):
             raise TypeError(f"frames must be a tensor, got {type(frames).__name__}")
@@ -112,7 +112,7 @@ class VideoDetector(nn.Module):
         return detections
 
     def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
-        """Forget the past of some streams (an index, a list or a ``(B,)`` bool mask), or of all."""
+        """Forget the past of all streams, or of some: an index, a list, or a ``(B,)`` bool mask."""
         self.propagator.reset(streams)
         if streams is None or _names_any(streams):
             self._turns = Turns(self.every)
@@ -121,7 +121,7 @@ class VideoDetector(nn.Module):
 
     @property
     def state(self) -> Tracklets | None:
-        """What the propagator remembers; ``None`` before the first frame; set one, and the detector looks next."""
+        """What the propagator remembers, ``None`` before the first frame. After you set it, the detector looks next."""
         return self.propagator.state
 
     @state.setter
@@ -134,7 +134,7 @@ class VideoDetector(nn.Module):
         return f"every={self.every}"
 
     def _plan(self, frames: Tensor, reset: Tensor | None) -> "tuple[list[bool], Turns]":
-        """Tell at which of the frames the detector looks, and whose turn it is after them."""
+        """Choose the frames that the detector looks at, and say whose turn comes after them."""
         count = frames.shape[1] if frames.dim() == 5 else 1
         if self.every == 1:
             return [True] * count, self._turns
@@ -149,7 +149,7 @@ class VideoDetector(nn.Module):
         return looks, turns
 
     def _pass(self, frames: Tensor, looks: list[bool], reset: Tensor | None, shift: Tensor | None) -> Detections:
-        """Go through a chunk; the detector is called once, on the frames that it looks at."""
+        """Go through a chunk with one call of the detector, on the frames that it looks at."""
         seen = [t for t, look in enumerate(looks) if look]
         if seen:
             looked_at = frames if all(looks) else frames[:, seen]
@@ -216,7 +216,7 @@ class VideoDetector(nn.Module):
 
 
 class Turns(NamedTuple):
-    """Whose turn the next frame is: the detector's at every n-th one, the memory's otherwise.
+    """Whose turn it is: the detector's at every n-th frame, the memory's at the others.
 
     Attributes:
         every: The n, at least 1.
@@ -227,13 +227,13 @@ class Turns(NamedTuple):
     wait: int = 0
 
     def take(self, *, anew: bool = False) -> "tuple[bool, Turns]":
-        """Tell whether the detector looks at this frame, as it must where something starts anew, and go on."""
+        """Return whether the detector looks at this frame, as it must at a start, and count the frame."""
         look = anew or self.wait == 0
         return look, self._replace(wait=(self.every if look else self.wait) - 1)
 
 
 class _Look(NamedTuple):
-    """What coasted frames must be like."""
+    """What skipped frames must look like."""
 
     shape: torch.Size  # of the frames
     extras: dict[str, tuple[int, torch.dtype]]
@@ -249,7 +249,7 @@ def _names_any(streams: int | Sequence[int] | Tensor) -> bool:
 
 
 def _check_frames_of(shift: Tensor | None, frames: Tensor) -> None:
-    """Require a motion for each frame of a chunk; the rest is left to the propagator."""
+    """Require a motion for each frame of a chunk; the propagator checks the rest."""
     if isinstance(shift, Tensor) and (shift.dim() < 3 or shift.shape[:2] != frames.shape[:2]):
         leading = tuple(frames.shape[:2])
         raise ValueError(

@@ -19,7 +19,7 @@ def extend_score(tracklets: Tracklets, shape: tuple[int, ...], *, radius: int = 
     $$h_{i,xyc} = \begin{cases} \tilde Y_{x_i y_i c_i} & c = c_i,\ |x - x_i| \le P,\ |y - y_i| \le P \\
     0 & \text{otherwise} \end{cases}, \qquad h_{xyc} = \max_i h_{i,xyc} \tag{2}$$
 
-    Squares are clipped at the border; a score of 0 casts none.
+    Squares are clipped at the border; a tracklet with score 0 has none.
 
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
@@ -49,7 +49,7 @@ def extend_length(tracklets: Tracklets, shape: tuple[int, ...], *, radius: int =
 
     $$l_{xyc} = \begin{cases} l_i,\ i = \arg\max_i h_{i,xyc} & h_{xyc} > 0 \\ 0 & h_{xyc} = 0 \end{cases} \tag{3}$$
 
-    Of equal scores the earlier tracklet wins.
+    Among equal scores, the earlier tracklet wins.
 
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
@@ -84,7 +84,7 @@ def temporal_average(heatmap: Tensor, score: Tensor, length: Tensor, *, beta: fl
 
     $$\bar Y = \frac{\hat Y + \beta\, h\, l}{1 + \beta\, l} \tag{5}$$
 
-    Cells that nothing was propagated to (``length == 0``) keep their value.
+    Cells that inherit nothing (``length == 0``) keep their value.
 
     Args:
         heatmap: New scores $\hat Y$, shape ``(B, C, H, W)``, in [0, 1].
@@ -140,7 +140,7 @@ def balance(heatmap: Tensor, average: Tensor, *, alpha: float = 0.98) -> Tensor:
         alpha: Share of the average, in [0, 1].
 
     Returns:
-        Balanced scores, same shape, in [0, 1]; where both maps agree, their value bit for bit.
+        Balanced scores, same shape, in [0, 1]; where both maps agree, exactly their value.
 
     Raises:
         ValueError: If the two maps differ in shape.
@@ -197,14 +197,14 @@ def balance_size(heatmap: Tensor, size: Tensor, prior_score: Tensor, prior_size:
 
 
 def _inherit(field: Tensor, tracklets: Tracklets, shape: tuple[int, ...], radius: int) -> Tensor:
-    """Spread one field of the tracklets, (B, K), to the cells that each of them wins: (B, C, H, W), else 0."""
+    """Copy one field of the tracklets, (B, K), to the cells that each of them wins: (B, C, H, W), else 0."""
     winner = _winner(tracklets, shape, radius).flatten(1)  # (B, C * H * W)
     padded = torch.cat([field, torch.zeros_like(field[:, :1])], dim=1)  # (B, K + 1)
     return padded.gather(1, winner).view(len(field), *shape)
 
 
 def _winner(tracklets: Tracklets, shape: tuple[int, ...], radius: int) -> Tensor:
-    """Find the tracklet with the highest score around each cell, the earlier of equals; K where there is none."""
+    """Find the tracklet with the highest score around each cell (the earlier one in a tie); K if there is none."""
     B, K = tracklets.score.shape
     C, H, W = shape
     order = tracklets.score.argsort(dim=1, descending=True, stable=True)

@@ -1,4 +1,4 @@
-"""What the network says of a cell, and where it says nothing: values that cannot be read are no evidence."""
+"""What the network says about a cell, and where it says nothing: values that cannot be read are not evidence."""
 
 import torch
 from torch import Tensor
@@ -9,14 +9,14 @@ from heatprop.structures import HeadMaps
 def seen_cells(maps: HeadMaps, *, stride: float) -> Tensor | None:
     """Mark the cells whose box can be read: offset and size are finite, also in pixels, and the size is not negative.
 
-    Elsewhere the network saw nothing, whatever its score says: the memory speaks there.
+    In all other cells the network saw nothing, whatever its score is, and the memory decides.
 
     Args:
         maps: The network's maps, ``(B, C, H, W)``.
         stride: $R$, pixels per cell.
 
     Returns:
-        Shape ``(B, 1, H, W)``, ``bool``; ``None`` where there is neither offset nor size.
+        Shape ``(B, 1, H, W)``, ``bool``; ``None`` if there is neither offset nor size.
     """
     limit = torch.finfo(torch.float32).max / (8 * max(stride, 1.0))
     seen = None
@@ -34,10 +34,10 @@ def clean_scores(scores: Tensor, seen: Tensor | None) -> Tensor:
 
     Args:
         scores: The network's scores, any shape.
-        seen: Where the box can be read, a shape that goes with it, ``bool``; ``None`` for everywhere.
+        seen: Where the box can be read, a shape that broadcasts to theirs, ``bool``; ``None`` for everywhere.
 
     Returns:
-        The same shape and dtype; scores in range keep their bits.
+        The same shape and dtype; scores in range do not change at all.
     """
     masked = scores if seen is None else scores * seen
     finite = torch.nan_to_num(masked, nan=0.0, posinf=0.0, neginf=0.0)

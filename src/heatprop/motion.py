@@ -1,4 +1,4 @@
-"""Where tracklets are expected in the next frame: moved by the camera, and by their own velocity."""
+"""Where tracklets are expected in the next frame: moved by the camera and by their own velocity."""
 
 import torch
 from torch import Tensor
@@ -15,24 +15,26 @@ def predict(
 ) -> tuple[Tracklets, Tensor | None]:
     """Move tracklets to where they are expected; those whose centre leaves the map are dropped.
 
-    Cells move by whole cells, the position keeps the rest: a slow shift is not lost.
+    The cell moves in whole steps and the position keeps the remainder, so a slow shift is not lost.
 
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        options: All of them. With ``velocity`` each tracklet goes on with its own. An object leaves when less than
+        options: The propagator's options. With ``velocity`` each tracklet keeps moving. An object leaves when less than
             ``border`` of its box is expected inside the map, and less than in the last frame.
         shift: Motion of the picture from the last frame to this one (`moved_by`), or ``None``.
 
     Returns:
-        The tracklets, moved; and which of them leave, shape ``(B, K)``, ``bool``, or ``None`` where nothing moves.
+        The moved tracklets; and which of them leave, shape ``(B, K)``, ``bool``, or ``None`` if nothing moves.
     """
     if shift is None and not options.velocity:
         return tracklets, None
     H, W = shape[1:]
     position = tracklets.position
     if shift is not None:
-        position = moved_by(position, tracklets, shift, width=W)
+        place = tracklets.y * W + tracklets.x
+        position = moved_by(position, place, shift)
+        tracklets = tracklets._replace(**_move_known(tracklets, shift, W, H))
     if options.velocity:
         position = position + tracklets.velocity
     # far outside is outside; numbers, because a tensor made from them would wait for the device
@@ -50,7 +52,7 @@ def predict(
 
 
 def area_inside(tracklets: Tracklets, shape: tuple[int, ...]) -> Tensor:
-    """Give the area of each box that lies in the map ``(C, H, W)``, shape ``(B, K)``, in cells."""
+    """Return the area of each box inside the map ``(C, H, W)``, shape ``(B, K)``, in cells."""
     half, (H, W) = tracklets.size / 2, shape[1:]
     before = (half - tracklets.position).clamp(min=0)  # what lies left of the map, and above it; exactly 0 within
     x, y = (tracklets.position + half).unbind(2)
@@ -58,16 +60,15 @@ def area_inside(tracklets: Tracklets, shape: tuple[int, ...]) -> Tensor:
     return (tracklets.size - before - behind).clamp(min=0).prod(2)
 
 
-def moved_by(position: Tensor, tracklets: Tracklets, shift: Tensor, *, width: int) -> Tensor:
+def moved_by(position: Tensor, place: Tensor, shift: Tensor) -> Tensor:
     r"""Move positions with the picture.
 
     Args:
         position: Centres ``(x, y)``, shape ``(B, K, 2)``, in cells.
-        tracklets: Whose centres they are.
+        place: Flat cell ``y * W + x`` at which a flow is read, shape ``(B, K)``, ``int64``.
         shift: A translation ``(dx, dy)``, shape ``(B, 2)``; an affine map $A$ with $p' = A\,(x, y, 1)^T$, shape
-            ``(B, 2, 3)``; or a flow, shape ``(B, 2, H, W)``, read at the cell of each tracklet. All in cells, from
+            ``(B, 2, 3)``; or a flow, shape ``(B, 2, H, W)``, read at ``place``. All in cells, from
             the last frame to this one. What is not finite moves nothing.
-        width: W, of the map.
 
     Returns:
         The positions in this frame, shape ``(B, K, 2)``.
@@ -80,18 +81,29 @@ def moved_by(position: Tensor, tracklets: Tracklets, shift: Tensor, *, width: in
         across, down, rest = shift.unsqueeze(1).unbind(3)  # (B, 1, 2)
         moved = across * x + down * y + rest
     else:
-        place = (tracklets.y * width + tracklets.x).unsqueeze(1).expand(-1, 2, -1)  # (B, 2, K)
-        moved = position + shift.flatten(2).gather(2, place).transpose(1, 2)
+        moved = position + shift.flatten(2).gather(2, place.unsqueeze(1).expand(-1, 2, -1)).transpose(1, 2)
     return torch.where(moved.isfinite().all(2, keepdim=True), moved, position)
 
 
+def _move_known(tracklets: Tracklets, shift: Tensor, width: int, height: int) -> dict[str, Tensor]:
+    """Move where the objects of the memory were seen with the picture, too."""
+    moved = {}
+    for name in ("known_position", "known_previous"):
+        position = getattr(tracklets, name)
+        x, y = position.unbind(2)
+        place = y.floor().clamp(0, height - 1).long() * width + x.floor().clamp(0, width - 1).long()
+        moved[name] = moved_by(position, place, shift)
+    return moved
+
+
 def measure_velocity(position: Tensor, seen: Tensor, owner: Tensor, prior: Tracklets) -> Tensor:
-    """Update the velocity of detections that continue a tracklet.
+    """Update the velocity of each detection that continues a tracklet.
 
     Args:
         position: Centres in this frame, shape ``(B, K, 2)``, in cells.
         seen: Where the network itself saw the object, shape ``(B, K)``, ``bool``; elsewhere the velocity stays.
-        owner: Tracklet of each detection, shape ``(B, K)``, ``int64``; K where there is none, which is at rest.
+        owner: Tracklet of each detection, shape ``(B, K)``, ``int64``; K where there is none: such a detection is at
+            rest.
         prior: The tracklets after `predict`.
 
     Returns:

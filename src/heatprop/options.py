@@ -1,4 +1,4 @@
-"""Every option of the propagator, once: what it means, its default, its range; and the preset."""
+"""Every option of the propagator, in one place: what it means, its default and its range; and the preset."""
 
 import functools
 import inspect
@@ -20,6 +20,7 @@ from typing import (
 
 from heatprop.checks import check_count, check_number
 
+Identity: TypeAlias = Literal["square", "memory"]
 Average: TypeAlias = Literal["arithmetic", "geometric"]
 Carry: TypeAlias = Literal["balanced", "network"]
 
@@ -38,14 +39,14 @@ class Between(NamedTuple):
 class PropagatorOptions:
     r"""The options of `heatprop.HeatmapPropagator`, which takes each of them as a keyword.
 
-    The first nine are the paper's. The others are off by default; `HeatmapPropagator.steady` turns on those that
-    keep what they promise. The interpolation baseline of Sec. 5.1 is ``radius=0, alpha=0.5, beta=math.inf``.
+    The first nine are the paper's. The others are off by default; `HeatmapPropagator.steady` turns on those that helped
+    in our measurements. The interpolation baseline of Sec. 5.1 is ``radius=0, alpha=0.5, beta=math.inf``.
 
     Attributes:
         radius: $P$, how far an object's centre may move from one frame to the next, in cells.
-        alpha: $\alpha$, weight of the memory against the new frame, in [0, 1]; a lower one forgets faster.
-        beta: $\beta$, how much more an object counts that has been there for long; 0 ignores the past, infinity
-            trusts every tracklet fully.
+        alpha: $\alpha$, weight of the memory against the new frame, in [0, 1]; lower values forget faster.
+        beta: $\beta$, how much more a long-lived object counts; 0 ignores the past, infinity trusts every tracklet
+            fully.
         top_k: K, the most detections in a frame, over all classes.
         score_threshold: Lowest balanced score of a detection, in [0, 1].
         nms_threshold: Largest IoU of two detections of one class, in [0, 1].
@@ -53,19 +54,21 @@ class PropagatorOptions:
         stride: $R$, pixels of the network input per cell.
         carry: Which score is carried to the next frame: the ``"balanced"`` one (the paper's worked numbers), or the
             ``"network"``'s own (Eq. 11).
-        average: Eqs. 5 and 6 on the scores, ``"arithmetic"`` (the paper), or on their logarithms, ``"geometric"``:
-            what the network no longer sees fades within a few frames.
-        claim_once: Pass a tracklet on to one detection only, the one with the highest balanced score; other peaks in
-            its square fall back to the network's score and are new.
+        average: Eqs. 5 and 6 on the scores, ``"arithmetic"`` (the paper), or on their logarithms, ``"geometric"``, so
+            that an object which the network no longer sees fades within a few frames.
+        claim_once: Pass each tracklet on to only one detection, the one with the highest balanced score; other peaks in
+            its square fall back to the network's score and start new tracklets.
         max_length: Largest tracklet length that counts in the weight, in frames; ``None`` for no limit.
-        evidence: Shrink the length in frames in which the network's own score is below the threshold.
+        evidence: Shrink the tracklet length in frames in which the network's own score is below the threshold.
         max_unseen: How many frames in a row an object is carried without the network seeing it; ``None`` for no limit.
-        border: Forget the score of an object that leaves: one that moves out of the map until less than this share
-            of its box, in [0, 1], is inside. It takes a ``shift`` or ``velocity``.
-        velocity: Move each tracklet on with its measured velocity.
-        radius_per_size: Let the radius grow with the object: a share of its box's shorter side, rounded, at
-            least ``radius``; 0 for one radius for all.
+        border: Forget the score of an object that leaves the map: less than this share of its box, in [0, 1], is still
+            inside. Needs a ``shift`` or ``velocity``.
+        velocity: Move each tracklet on by its measured velocity.
+        radius_per_size: Let the radius grow with the object: this share of its box's shorter side, rounded, at least
+            ``radius``; 0 for one radius for all.
         max_radius: Largest such radius, in cells.
+        identity: Whom a detection inherits its ``track_id`` from: the tracklet whose ``"square"`` it lies in (the
+            paper), or a ``"memory"`` of the objects that the network saw, which waits for those that are hidden.
 
     Raises:
         TypeError: If an option has the wrong type.
@@ -90,6 +93,7 @@ class PropagatorOptions:
     velocity: bool = False
     radius_per_size: Annotated[float, Between(0)] = 0.0
     max_radius: Annotated[int, Between(0, 100)] = 4
+    identity: Identity = "square"
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -100,13 +104,13 @@ class PropagatorOptions:
         if self.radius_per_size == math.inf:
             raise ValueError("radius_per_size must be finite, got inf; max_radius limits the radius")
         if self.peak_kernel is not None and self.peak_kernel % 2 == 0:
-            raise ValueError(f"peak_kernel must be odd, so that a cell is in its middle, got {self.peak_kernel}")
+            raise ValueError(f"peak_kernel must be odd, so that it has a middle cell, got {self.peak_kernel}")
         if self.radius_per_size and self.max_radius < self.radius:
             raise ValueError(f"max_radius must be at least radius {self.radius}, got {self.max_radius}")
 
     @property
     def largest_radius(self) -> int:
-        """The radius of the largest square that any object can have, in cells."""
+        """The largest radius that any object can have, in cells."""
         return max(self.radius, self.max_radius) if self.radius_per_size else self.radius
 
     @property
@@ -119,7 +123,7 @@ class PropagatorOptions:
         return {field.name: getattr(self, field.name) for field in fields(PropagatorOptions)}
 
     def _check(self, name: str, kind: Any) -> None:
-        """Hold an option against the type and the range of its field."""
+        """Check an option against the type and the range of its field."""
         value = getattr(self, name)
         kind, between = get_args(kind) if get_origin(kind) is Annotated else (kind, Between(-math.inf))
         if kind is bool:
@@ -150,18 +154,19 @@ STEADY = PropagatorOptions(
     border=0.9,
     max_unseen=15,
     velocity=True,
+    identity="memory",
 )
 """The preset of `heatprop.HeatmapPropagator.steady`, chosen by measurements on real video (docs/steady.md)."""
 
 
 def option_help(name: str) -> str:
-    """Give what the record says of one option, in plain words, for help texts.
+    """Return what the record says about one option, in plain words, for help texts.
 
     Args:
         name: The option.
 
     Returns:
-        Its sentence, without TeX; empty where Python runs without docstrings.
+        Its description, without TeX; empty if Python runs without docstrings.
 
     Examples:
         >>> option_help("top_k")
@@ -180,7 +185,7 @@ def option_help(name: str) -> str:
 
 
 def option_range(name: str) -> Between:
-    """Give the range of a numeric option."""
+    """Return the range of a numeric option."""
     (field,) = (field for field in fields(PropagatorOptions) if field.name == name)
     between: Between = get_args(field.type)[1]
     return between
@@ -189,7 +194,7 @@ def option_range(name: str) -> Between:
 def takes_options(
     record: Callable[_P, PropagatorOptions],
 ) -> Callable[[Callable[[_Module, PropagatorOptions], None]], Callable[Concatenate[_Module, _P], None]]:
-    """Let a constructor that wants the whole record take its fields as keywords.
+    """Let a constructor that needs the whole record take its fields as keywords.
 
     Args:
         record: `PropagatorOptions`.
@@ -213,7 +218,7 @@ def takes_options(
 
 
 class Option:
-    """An option as an attribute of a module that holds the record as ``options``: read, and replaced when set."""
+    """An option as an attribute of a module that holds the record as ``options``; setting it replaces the record."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -223,5 +228,5 @@ class Option:
         return self if module is None else getattr(module.options, self._name)
 
     def __set__(self, module: Any, value: Any) -> None:
-        """Replace the record by one with the new value, which is checked."""
+        """Replace the record with one that has the new value, after a check."""
         module.options = replace(module.options, **{self._name: value})

@@ -12,18 +12,18 @@ from heatprop.structures import Detections, Tracklets
 
 
 class PropagatorOutput(NamedTuple):
-    """The balanced maps and the detections of one frame; of T frames, every shape has ``T`` behind ``B``.
+    """The balanced maps and the detections of one frame; for T frames, every shape has ``T`` after ``B``.
 
     Attributes:
         heatmap: Balanced scores (Eq. 6), shape ``(B, C, H, W)``, dtype of the network's heatmap.
         detections: The objects of the frame, ``(B, K)``.
         prior: The tracklets of the last frame, ``(B, K)``; none is valid on the first frame.
-        network_heatmap: The network's scores as they came, shape ``(B, C, H, W)``: your tensor, not a copy.
-        network_size: The network's sizes as they came, shape ``(B, 2, H, W)``, in cells; ``None`` for points.
+        network_heatmap: The network's scores as passed in, shape ``(B, C, H, W)``: your tensor, not a copy.
+        network_size: The network's sizes as passed in, shape ``(B, 2, H, W)``, in cells; ``None`` for points.
         radius: $P$, or the largest of all tracklets, in cells.
-        reach: Radius of each tracklet's square, shape ``(B, K)``, ``int64``, in cells; ``None`` where all have one.
+        reach: Radius of each tracklet's square, shape ``(B, K)``, ``int64``, in cells; ``None`` if all have the same.
         seen: Cells where the network's box could be read, shape ``(B, 1, H, W)``, ``bool``; ``None`` for all. The
-            others count as score 0.
+            other cells count as score 0.
     """
 
     heatmap: Tensor
@@ -47,7 +47,7 @@ class PropagatorOutput(NamedTuple):
     def size_map(self) -> Tensor:
         """Compute the balanced box sizes of every cell and class (Eq. 7).
 
-        It reads the maps that were passed: call it before you write the next frame into the same memory.
+        It reads the maps that you passed, so call it before you write the next frame into the same memory.
 
         Returns:
             Sizes ``(w, h)``, shape ``(B, C, 2, H, W)``, or ``(B, T, C, 2, H, W)`` after ``forward_chunk``, in cells.
@@ -69,7 +69,7 @@ class PropagatorOutput(NamedTuple):
         return torch.where(seen.unsqueeze(2), balanced, prior_size).view(*leading, *balanced.shape[1:])
 
     def _propagated(self) -> tuple[Tensor, Tensor]:
-        """Give h and s (Eqs. 2 and 4) of every cell, (N, C, H, W) and (N, C, 2, H, W) of N streams and frames."""
+        """Return h and s (Eqs. 2 and 4) of every cell, (N, C, H, W) and (N, C, 2, H, W) of N streams and frames."""
         last, shape = self.heatmap.dim() - 4, self.heatmap.shape[-3:]
         prior = self.prior.map(lambda field: field.flatten(0, last))
         reach = None if self.reach is None else self.reach.flatten(0, last)
@@ -84,12 +84,12 @@ class PropagatorOutput(NamedTuple):
 def stack_outputs(
     outputs: Sequence[PropagatorOutput], network_heatmap: Tensor, network_size: Tensor | None
 ) -> PropagatorOutput:
-    """Put the outputs of T frames together, every shape with ``T`` behind ``B``.
+    """Stack the outputs of T frames: every shape gets ``T`` after ``B``.
 
     Args:
         outputs: One output per frame.
-        network_heatmap: The scores of all frames as they came, shape ``(B, T, C, H, W)``.
-        network_size: The sizes of all frames as they came, shape ``(B, T, 2, H, W)``, or ``None``.
+        network_heatmap: The scores of all frames as passed in, shape ``(B, T, C, H, W)``.
+        network_size: The sizes of all frames as passed in, shape ``(B, T, 2, H, W)``, or ``None``.
 
     Returns:
         One output.

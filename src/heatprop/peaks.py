@@ -1,4 +1,4 @@
-"""Local maxima of a heatmap and the K best of them, exactly and with static shapes."""
+"""The local maxima of a heatmap and the K best of them, exact and with static shapes."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name that PyTorch's own documentation uses)
@@ -8,7 +8,7 @@ from torch import Tensor
 def window_maximum(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
     """Take the maximum of the square window around each cell, clipped at the border.
 
-    Equals ``max_pool2d`` on scores in [0, 1]: outside the map lie zeros. The running maximum doubles its
+    Equals ``max_pool2d`` on scores in [0, 1]: cells outside the map count as 0. The running maximum doubles its
     width at each step, along rows, then along columns, so its cost grows with the logarithm of the window.
 
     Args:
@@ -33,9 +33,9 @@ def window_maximum(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
 
 
 def find_peaks(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
-    """Keep the scores of the local maxima: at least every value of their window, and above 0 (Sec. 3.1).
+    """Keep the scores of the local maxima: above 0, and no lower than any value in their window (Sec. 3.1).
 
-    Of a plateau every cell is a peak. No gradient flows: which cells are peaks is a choice.
+    Every cell of a plateau is a peak. No gradient flows, because choosing peaks is not differentiable.
 
     Args:
         heatmap: Scores, shape ``(B, C, H, W)``, at least 0, finite.
@@ -60,12 +60,12 @@ def find_peaks(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
 def top_k(peaks: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Take the K highest scores of each stream over all classes.
 
-    The K best cells lie in the K best rows, so whole rows are sorted out first. Which of several equal
-    scores fills the last place, and the order among equals, is not specified.
+    The K best cells lie in the K best rows, so other rows are dropped first. Among equal scores, the order, and which
+    one fills the last place, are not specified.
 
     Args:
         peaks: Scores, shape ``(B, C, H, W)``.
-        k: Number of places, at least 1; above the number of cells the rest is padded.
+        k: Number of places, at least 1; places beyond the number of cells are padded.
 
     Returns:
         Scores by falling value, shape ``(B, K)``, padded with 0, and their flat index
@@ -82,21 +82,21 @@ def top_k(peaks: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def outranks(scores: Tensor, tie: Tensor) -> Tensor:
-    """Tell for each two places whether the first comes before the second: higher score, then lower tie value.
+    """For each pair of places, say whether the first comes before the second: higher score, then lower tie value.
 
     Args:
         scores: Shape ``(B, K)``.
         tie: What decides among equal scores, shape ``(B, K)``, all different where scores are equal.
 
     Returns:
-        Shape ``(B, K, K)``, ``bool``: entry ``[b, i, j]`` is whether i comes before j.
+        Shape ``(B, K, K)``, ``bool``: entry ``[b, i, j]`` says whether i comes before j.
     """
     one, other = scores.unsqueeze(2), scores.unsqueeze(1)
     return (one > other) | ((one == other) & (tie.unsqueeze(2) < tie.unsqueeze(1)))
 
 
 def _running_maximum(padded: Tensor, window: int, dim: int) -> Tensor:
-    """Maximum of every run of ``window`` cells along a dimension, which gets ``window - 1`` shorter."""
+    """Maximum of every run of ``window`` cells along a dimension, which becomes ``window - 1`` shorter."""
     width = 1
     while width < window:
         step = min(width, window - width)

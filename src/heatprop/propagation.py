@@ -1,4 +1,4 @@
-"""Equations 2 to 7 on the cells that they change, at most K * (2P + 1)^2: what runs in each frame.
+"""Equations 2 to 7 on the cells that they change, at most K * (2P + 1)^2. This is what runs in each frame.
 
 `heatprop.equations` writes the same on dense maps.
 """
@@ -23,10 +23,11 @@ class Squares(NamedTuple):
 
     Attributes:
         cells: Flat index ``(label * H + y) * W + x`` of every cell of every square, shape ``(B, M)``, ``int64``,
-            ``M = K * (2P + 1)^2``; a cell stands there once for each square that it lies in.
+            ``M = K * (2P + 1)^2``; a cell appears once for each square that it lies in.
         centers: Flat index of each tracklet's own cell, shape ``(B, K)``, ``int64``.
-        order: Tracklets by rank: falling score, the earlier of equals, shape ``(B, K)``, ``int64``.
-        rank_map: Best rank that reaches each cell, K where none does, shape ``(B, C * H * W)``, ``int32``.
+        order: Tracklets by rank: falling score, ties to the earlier one, shape ``(B, K)``, ``int64``.
+        rank_map: Best rank among the squares over each cell, K where there is none, shape ``(B, C * H * W)``,
+            ``int32``.
         weight: $\alpha w$ of each tracklet, shape ``(B, K)``, in [0, 1]: Eqs. 5 and 6 are
             $\tilde Y = \hat Y + \alpha w (h - \hat Y)$.
     """
@@ -39,7 +40,7 @@ class Squares(NamedTuple):
 
 
 class Inheritance(NamedTuple):
-    """What N cells inherit from the tracklets that win them.
+    """What N cells inherit, each from the tracklet that wins it.
 
     Attributes:
         found: Whether the cell lies in a square, shape ``(B, N)``, ``bool``.
@@ -61,7 +62,7 @@ class Balanced(NamedTuple):
         heatmap: Balanced scores (Eq. 6), shape ``(B, C, H, W)``, finite, ``float32`` at least.
         peaks: The same at peaks, else 0.
         squares: The squares of the tracklets.
-        reach: Radius of each tracklet's square, shape ``(B, K)``, in cells; ``None`` where all have the same.
+        reach: Radius of each tracklet's square, shape ``(B, K)``, in cells; ``None`` if all have the same.
         seen: Cells where the network's box can be read, shape ``(B, 1, H, W)``, ``bool``; ``None`` for all.
     """
 
@@ -78,8 +79,8 @@ def propagate(maps: HeadMaps, tracklets: Tracklets, leaving: Tensor | None, opti
     Args:
         maps: The network's maps, ``(B, C, H, W)``.
         tracklets: Detections of the last frame, where they are expected now, ``(B, K)`` each.
-        leaving: Tracklets that pass on their identity, but no score, shape ``(B, K)``, ``bool``.
-        options: All of them.
+        leaving: Tracklets that pass on their identity but not their score, shape ``(B, K)``, ``bool``.
+        options: The propagator's options.
 
     Returns:
         The balanced heatmap.
@@ -95,7 +96,7 @@ def propagate(maps: HeadMaps, tracklets: Tracklets, leaving: Tensor | None, opti
 
 
 def square_radius(tracklets: Tracklets, options: PropagatorOptions) -> Tensor | None:
-    """Give the radius of each tracklet's square, shape ``(B, K)``, in cells; ``None`` where all have the same."""
+    """Return the radius of each tracklet's square, shape ``(B, K)``, in cells; ``None`` if all have the same."""
     if not options.radius_per_size:
         return None
     share = (options.radius_per_size * tracklets.size.amin(2)).round()
@@ -114,7 +115,7 @@ def cast_squares(
 ) -> Squares:
     """List the cells of each tracklet's square and rank the tracklets (Eq. 2).
 
-    Squares are clipped at the border. A tracklet that is not valid or whose score is 0 casts none.
+    Squares are clipped at the border. A tracklet that is not valid or has score 0 has no square.
 
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
@@ -148,7 +149,7 @@ def cast_squares(
 
 
 def inherit(tracklets: Tracklets, squares: Squares, cells: Tensor) -> Inheritance:
-    """Look up what the squares say of some cells (Eqs. 2 and 3).
+    """Look up what some cells inherit from the squares (Eqs. 2 and 3).
 
     Args:
         tracklets: The tracklets that cast the squares, ``(B, K)`` each.
@@ -167,11 +168,11 @@ def inherit(tracklets: Tracklets, squares: Squares, cells: Tensor) -> Inheritanc
 
 
 def balance_scores(network: Tensor, inherited: Inheritance, *, average: Average = "arithmetic") -> Tensor:
-    r"""Balance some scores of the network with what their cells inherit (Eqs. 5 and 6).
+    r"""Balance some of the network's scores with what their cells inherit (Eqs. 5 and 6).
 
-    The geometric average is the same on logarithms: $\tilde Y = \hat Y^{1 - \alpha w} h^{\alpha w}$, with scores
-    below `NOISE` counted as that. Past and present must agree for a high score, so that an object which the network
-    no longer sees fades within a few frames; cells of pure noise are equal, and the object stays where it was.
+    The geometric average is the same on logarithms: $\tilde Y = \hat Y^{1 - \alpha w} h^{\alpha w}$, with scores below
+    `NOISE` raised to it. The score is high only if past and present agree, so an object that the network no longer sees
+    fades within a few frames. Cells of pure noise become equal, so the object stays where it was.
 
     Args:
         network: The network's scores, shape ``(B, N)``, in [0, 1].
@@ -197,12 +198,12 @@ def balance_sizes(network: Tensor, size: Tensor, inherited: Inheritance, trackle
     Args:
         network: The network's scores $\hat Y$, shape ``(B, N)``.
         size: Its sizes $\hat S$ as ``(w, h)``, shape ``(B, N, 2)``, in cells.
-        inherited: What the cells inherit: $h$.
-        tracklets: Whose sizes $s$ they inherit, ``(B, K)`` each.
+        inherited: What the cells inherit, $h$ included.
+        tracklets: The tracklets whose sizes $s$ they inherit, ``(B, K)`` each.
 
     Returns:
-        Balanced sizes, shape ``(B, N, 2)``, in cells; the network's where no square lies, exactly the past's where
-        the network's score is 0.
+        Balanced sizes, shape ``(B, N, 2)``, in cells: the network's size outside all squares, exactly the past size
+        where the network's score is 0.
     """
     found, owner, score, _ = inherited
     past_share = torch.where(found, score, 0) / torch.where(found, network + score, 1)
@@ -211,12 +212,12 @@ def balance_sizes(network: Tensor, size: Tensor, inherited: Inheritance, trackle
 
 
 def extend_lengths(inherited: Inheritance, tracklets: Tracklets, *, unproven: Tensor | None = None) -> Tensor:
-    """Count the frame into the tracklet lengths: $l + 1$ in a square, else 1.
+    """Add this frame to the tracklet lengths: $l + 1$ in a square, else 1.
 
     Args:
         inherited: What N cells inherit.
-        tracklets: Whose lengths they inherit, ``(B, K)`` each.
-        unproven: Where a length shrinks by one instead, to 1 at least, shape ``(B, N)``, ``bool``.
+        tracklets: The tracklets whose lengths they inherit, ``(B, K)`` each.
+        unproven: Where a length shrinks by one instead, but not below 1, shape ``(B, N)``, ``bool``.
 
     Returns:
         Lengths, shape ``(B, N)``, ``int32``, in frames.
@@ -230,31 +231,32 @@ def extend_lengths(inherited: Inheritance, tracklets: Tracklets, *, unproven: Te
 def balance_heatmap(
     network: Tensor, squares: Squares, inherited: Inheritance, *, average: Average = "arithmetic"
 ) -> Tensor:
-    """Balance the cells of the squares (Eqs. 5 and 6), in place, and keep every other cell bit for bit.
+    """Balance the cells of the squares (Eqs. 5 and 6), and leave every other cell unchanged.
 
     Args:
         network: A copy of the network's scores, contiguous, shape ``(B, C, H, W)``, in [0, 1], ``float32`` at least:
             rounded to half precision, the cells of a square would be equal, and all of them peaks.
         squares: The squares of the tracklets.
         inherited: What the cells of the squares inherit.
-        average: How the past is blended in, `balance_scores`.
+        average: How the past is blended in; see `balance_scores`.
 
     Returns:
-        ``network``, with balanced scores.
+        The balanced scores, written into ``network`` where no gradient is asked for.
     """
     flat = network.view(network.shape[0], -1)  # (B, C * H * W)
     values = balance_scores(flat.gather(1, squares.cells), inherited, average=average)
     if values.requires_grad:
         values = torch.where(_first_of_each(squares), values, values.detach())
+        return flat.scatter(1, squares.cells, values).view_as(network)  # in place, the gather would lose what it read
     flat.scatter_(1, squares.cells, values)  # entries that share a cell all write its winner's value
     return network
 
 
 def find_tracked_peaks(balanced: Tensor, squares: Squares, inherited: Inheritance, *, kernel: int) -> Tensor:
-    """Find the peaks of a balanced heatmap; on a plateau an object stays where it was.
+    """Find the peaks of a balanced heatmap; on a plateau, an object stays where it was.
 
-    A cell of a square whose value equals that at the winning tracklet's own cell is no peak, unless it is
-    that cell: a blank frame would turn every cell of the square into a peak.
+    A cell of a square with the same value as the winning tracklet's own cell is not a peak, unless it is that cell.
+    Otherwise a blank frame would turn every cell of the square into a peak.
 
     Args:
         balanced: Balanced scores, shape ``(B, C, H, W)``, in [0, 1].
@@ -276,7 +278,7 @@ def find_tracked_peaks(balanced: Tensor, squares: Squares, inherited: Inheritanc
 
 
 def _first_of_each(squares: Squares) -> Tensor:
-    """Mark one entry of each cell, (B, M), so that a gradient reaches a cell's winner once."""
+    """Mark one entry per cell, (B, M), so that the gradient reaches the cell's winner only once."""
     place = torch.arange(squares.cells.shape[1], device=squares.cells.device).expand_as(squares.cells)
     first = torch.zeros_like(squares.rank_map, dtype=torch.int64)
     first = first.scatter_reduce_(1, squares.cells, place, "amin", include_self=False)

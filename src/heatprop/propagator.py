@@ -1,4 +1,4 @@
-"""HeatmapPropagator: the way of a frame; the mathematics is in the modules below it."""
+"""HeatmapPropagator: the path of a frame. The mathematics is in the modules below it."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -24,12 +24,12 @@ class HeatmapPropagator(TrackletMemory):
     Each call takes the maps of the next frame of B independent streams, blends the detections of the last
     frame into the heatmap before thresholding, and returns the balanced heatmap with its detections.
 
-    It takes every field of `PropagatorOptions` as a keyword, such as ``HeatmapPropagator(radius=3, stride=8)``; each
-    reads, and can be set, as an attribute. `steady` is a preset against flicker and ghosts.
+    It takes every field of `PropagatorOptions` as a keyword, such as ``HeatmapPropagator(radius=3, stride=8)``; you can
+    read and set each one as an attribute. `steady` is a preset against flicker and ghosts.
 
     The state is at most K tracklets per stream. It moves with ``.to()``, is copied and pickled with the
-    module, and never enters ``state_dict()``. One propagator belongs to one thread: frames that two threads pass at
-    the same time would share a past, and a call that finds the memory changed by another raises ``RuntimeError``.
+    module, and never enters ``state_dict()``. Use one propagator per thread: frames from two threads would share one
+    past. A call that finds the memory changed by another thread raises ``RuntimeError``.
 
     Raises:
         TypeError: If an option has the wrong type.
@@ -63,10 +63,10 @@ class HeatmapPropagator(TrackletMemory):
 
     @classmethod
     def from_options(cls, options: PropagatorOptions) -> Self:
-        """Make a propagator of a whole record.
+        """Make a propagator from a whole record.
 
         Args:
-            options: The options; a record of a class below `PropagatorOptions` may hold more, which is not read.
+            options: The options. A subclass of `PropagatorOptions` may hold more fields, which are not read.
 
         Returns:
             The propagator.
@@ -75,13 +75,14 @@ class HeatmapPropagator(TrackletMemory):
 
     @classmethod
     def steady(cls, **overrides: Any) -> Self:
-        """Make a propagator that is meant for watching: no flicker, few ghosts, crowds stay apart.
+        """Make a propagator for videos that people watch: little flicker, few ghosts, crowds stay apart.
 
-        It is not the paper's method any more; docs/steady.md explains each option, docs/research.md gives the
+        This is no longer the paper's method: docs/steady.md explains each option, and docs/research.md gives the
         measurements.
 
         Args:
-            overrides: Any option of the constructor, to change the preset.
+            overrides: Any option of the constructor, to change the preset. A larger ``radius`` takes ``max_radius``
+                with it.
 
         Returns:
             The propagator.
@@ -96,7 +97,10 @@ class HeatmapPropagator(TrackletMemory):
             >>> propagator.average, propagator.nms_threshold, propagator.stride
             ('geometric', 0.6, 8)
         """
-        return cls(**(STEADY.as_keywords() | overrides))
+        options = STEADY.as_keywords() | overrides
+        if "radius" in overrides and "max_radius" not in overrides:
+            options["max_radius"] = max(options["radius"], STEADY.max_radius)
+        return cls(**options)
 
     def extra_repr(self) -> str:
         """Show every option."""
@@ -117,20 +121,20 @@ class HeatmapPropagator(TrackletMemory):
         Args:
             heatmap: Scores after the sigmoid, shape ``(B, C, H, W)``, clamped to [0, 1]. A cell whose score, offset
                 or size is not finite, or whose size is negative, counts as score 0, and the memory bridges it.
-            offset: ``(dx, dy)``, shape ``(B, 2, H, W)``, in cells; ``None`` is half a cell.
-            size: ``(w, h)``, shape ``(B, 2, H, W)``, in cells; ``None`` means points: no NMS, boxes of no area.
+            offset: ``(dx, dy)``, shape ``(B, 2, H, W)``, in cells; ``None`` means half a cell.
+            size: ``(w, h)``, shape ``(B, 2, H, W)``, in cells; ``None`` means points: no NMS, boxes with no area.
                 Call `reset` before you change from points to boxes.
             extras: Maps ``{name: (B, D, H, W)}`` to read at the peaks.
-            reset: Streams that start anew with this frame, shape ``(B,)``, ``bool``.
+            reset: Streams that start again with this frame, shape ``(B,)``, ``bool``.
             shift: How the picture moved since the last frame, in cells: a translation ``(dx, dy)``, shape ``(B, 2)``,
                 an affine map of ``(x, y, 1)``, shape ``(B, 2, 3)``, or a flow, shape ``(B, 2, H, W)``. Squares move
-                with it; what is not finite moves nothing.
+                with it; values that are not finite move nothing.
 
         Returns:
             The balanced heatmap and the detections.
 
         Raises:
-            TypeError: If a map is no floating tensor, or ``reset`` no boolean one.
+            TypeError: If a map is not a floating-point tensor, or ``reset`` is not a boolean one.
             ValueError: If shapes or devices do not fit together, or differ from the last frame's.
         """
         maps = HeadMaps(heatmap, offset, size, extras)
@@ -166,7 +170,7 @@ class HeatmapPropagator(TrackletMemory):
             offset: Shape ``(B, T, 2, H, W)``, or ``None``.
             size: Shape ``(B, T, 2, H, W)``, or ``None``.
             extras: Maps ``{name: (B, T, D, H, W)}``.
-            reset: Frames at which a stream starts anew, shape ``(B, T)``, ``bool``.
+            reset: Frames at which a stream starts again, shape ``(B, T)``, ``bool``.
             shift: Shape ``(B, T, 2)``, ``(B, T, 2, 3)`` or ``(B, T, 2, H, W)``, each from the frame before.
 
         Returns:
@@ -198,9 +202,9 @@ class HeatmapPropagator(TrackletMemory):
         reset: Tensor | None = None,
         shift: Tensor | None = None,
     ) -> tuple[Tracklets, PropagatorOutput]:
-        """Propagate one frame without touching the module: the state goes in and comes out.
+        """Propagate one frame without changing the module: you pass the state in and get the next one back.
 
-        For exports, functional code and gradients through time: the state is not detached.
+        Use it for exports, functional code and gradients through time: the state is not detached.
 
         Args:
             state: What the last call returned for maps of this shape, or ``None`` before the first frame.
@@ -227,10 +231,10 @@ class HeatmapPropagator(TrackletMemory):
         return self._propagate(state, maps, reset, shift)
 
     def coast(self, frames: int = 1, *, shift: Tensor | None = None) -> Detections:
-        """Let the memory stand in for frames that the detector does not look at.
+        """Let the memory fill in frames that the detector skips.
 
-        Every object stays, or goes on with its velocity and the ``shift``; scores and ages stay as they are, because
-        nothing was seen that speaks for or against them. All detections are ``carried``, their network score is 0.
+        Every object stays where it is, or moves on with its velocity and the ``shift``. Scores and ages do not change,
+        because there is no new evidence. All detections are ``carried``, and their network score is 0.
 
         Args:
             frames: How many frames pass, at least 1.
@@ -247,7 +251,7 @@ class HeatmapPropagator(TrackletMemory):
         check_count("frames", frames, low=1)
         state = self.state
         if state is None or self._shape is None:
-            raise RuntimeError("coast goes on from a frame that was propagated; call the propagator with maps first")
+            raise RuntimeError("coast continues from a propagated frame; call the propagator with maps first")
         check_shift(shift, state.score.new_empty(self._shape, device="meta"), device=state.score.device)
         following, detections = coast(state, self._shape[1:], self.options, frames=frames, shift=shift)
         self._follow(state, following)

@@ -26,10 +26,10 @@ class HeadMaps(NamedTuple):
     extras: Mapping[str, Tensor] | None = None
 
     def map(self, change: Change) -> "HeadMaps":
-        """Change every map in the same way; what is ``None`` stays so.
+        """Change every map in the same way; ``None`` stays ``None``.
 
         Args:
-            change: From a map to what takes its place, such as ``lambda field: field.cuda()``.
+            change: A function from a map to its replacement, such as ``lambda field: field.cuda()``.
 
         Returns:
             New maps.
@@ -39,7 +39,7 @@ class HeadMaps(NamedTuple):
         return HeadMaps(change(self.heatmap), offset, size, extras)
 
     def frame(self, number: int) -> "HeadMaps":
-        """Take one frame of maps with time, ``(B, T, ...)``: ``(B, ...)``."""
+        """Take one frame of maps over time: ``(B, T, ...)`` becomes ``(B, ...)``."""
         return self.map(lambda field: field[:, number])
 
     def stream(self, number: int) -> "HeadMaps":
@@ -48,7 +48,7 @@ class HeadMaps(NamedTuple):
 
 
 class Tracklets(NamedTuple):
-    """The detections of the last frame, at most K per stream: all the memory there is.
+    """The detections of the last frame, at most K per stream. This is the whole memory.
 
     Attributes:
         label: Class index, shape ``(B, K)``, ``int64``.
@@ -59,12 +59,22 @@ class Tracklets(NamedTuple):
         size: Box size ``(w, h)``, shape ``(B, K, 2)``, in cells.
         track_id: Identity of the object, shape ``(B, K)``, ``int64``; -1 where not valid.
         valid: Which of the K places hold a tracklet, shape ``(B, K)``, ``bool``.
-        next_id: The first identity not yet given, shape ``(B,)``, ``int64``.
-        position: Centre ``(x, y)`` below the cell's resolution, shape ``(B, K, 2)``, in cells.
+        next_id: The next unused identity, shape ``(B,)``, ``int64``.
+        position: Centre ``(x, y)`` with sub-cell precision, shape ``(B, K, 2)``, in cells.
         velocity: Measured motion ``(dx, dy)``, shape ``(B, K, 2)``, in cells per frame; 0 without that option.
         unseen: Frames in a row in which the network's own score was below the threshold, shape ``(B, K)``, ``int32``.
 
-    The last three may be left out: the middle of the cell, at rest, seen.
+        known_id: The memory of identities (`heatprop.identities.Identities`), K places: who was seen, ``int64``;
+            -1 in an empty place. Its fields are used with ``identity="memory"`` only.
+        known_label: Their class, shape ``(B, K)``, ``int64``.
+        known_position: Where each was last seen, shape ``(B, K, 2)``, in cells.
+        known_previous: Where it was seen before that, shape ``(B, K, 2)``, in cells.
+        known_size: The size that the network showed, smoothed, shape ``(B, K, 2)``, in cells.
+        known_velocity: How each moves, shape ``(B, K, 2)``, in cells per frame.
+        known_unseen: Frames since the last sighting, shape ``(B, K)``.
+        known_sightings: How often it was seen, shape ``(B, K)``, ``int32``.
+
+    All fields after ``next_id`` may be left out: the middle of the cell, at rest, seen, nobody known.
     """
 
     label: Tensor
@@ -79,14 +89,22 @@ class Tracklets(NamedTuple):
     position: Tensor = None  # type: ignore[assignment]  # `heatprop.tracklets.complete` fills in what was left out
     velocity: Tensor = None  # type: ignore[assignment]
     unseen: Tensor = None  # type: ignore[assignment]
+    known_id: Tensor = None  # type: ignore[assignment]
+    known_label: Tensor = None  # type: ignore[assignment]
+    known_position: Tensor = None  # type: ignore[assignment]
+    known_previous: Tensor = None  # type: ignore[assignment]
+    known_size: Tensor = None  # type: ignore[assignment]
+    known_velocity: Tensor = None  # type: ignore[assignment]
+    known_unseen: Tensor = None  # type: ignore[assignment]
+    known_sightings: Tensor = None  # type: ignore[assignment]
 
     def map(self, change: Change) -> "Tracklets":
-        """Change every field in the same way; what was left out stays so."""
+        """Change every field in the same way; fields that were left out stay so."""
         return Tracklets(*(None if field is None else change(field) for field in self))
 
     @staticmethod
     def stack(frames: "Sequence[Tracklets]") -> "Tracklets":
-        """Put T frames together: every shape gets ``T`` behind ``B``."""
+        """Stack T frames: every shape gets ``T`` after ``B``."""
         return Tracklets(*(torch.stack(fields, dim=1) for fields in zip(*frames, strict=True)))
 
 
@@ -95,21 +113,20 @@ class Objects(dict[str, Any]):
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of objects."""
         return len(self["scores"])
 
     def each(self) -> Iterator[dict[str, Any]]:
-        """Go through them one by one, each a dict with the same keys and without the first dimension."""
+        """Yield the objects one by one, each a dict with the same keys and without the first dimension."""
         for number in range(self.count):
             fields: dict[str, Any] = {name: value[number] for name, value in self.items() if name != "extras"}
             yield fields | {"extras": {name: value[number] for name, value in self["extras"].items()}}
 
 
 class Detections(NamedTuple):
-    """The objects of a frame, padded to K places: the valid ones first, by falling score.
+    """The objects of a frame, padded to K places, the valid ones first, by falling score.
 
-    With time (``forward_chunk``) every shape has ``T`` behind ``B``. Padding is 0 and ``False``,
-    in ``track_ids`` -1.
+    After ``forward_chunk`` every shape has ``T`` after ``B``. Padding is 0 or ``False``, and -1 in ``track_ids``.
 
     Attributes:
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``, in pixels of the network input.
@@ -119,7 +136,8 @@ class Detections(NamedTuple):
         ages: Tracklet length $l$, shape ``(B, K)``, ``int32``, in frames.
         track_ids: Identity within the stream, from 0, shape ``(B, K)``, ``int64``.
         network_scores: The network's own score at the peak, shape ``(B, K)``, in [0, 1].
-        carried: Network score below the threshold: the memory brought it back, ``(B, K)``, ``bool``.
+        carried: Whether the network's score is below the threshold and the memory kept the object, ``(B, K)``,
+            ``bool``.
         cells: Heatmap position ``(x, y)``, shape ``(B, K, 2)``, ``int64``, in cells.
         extras: The extra maps read at the peaks, ``{name: (B, K, D)}``; 0 on carried detections, where the network
             saw nothing.
@@ -146,12 +164,12 @@ class Detections(NamedTuple):
         return self.map(lambda field: field[number : number + 1])
 
     def frame(self, number: int) -> "Detections":
-        """Take one frame of detections with time, ``(B, T, K, ...)``: ``(B, K, ...)``."""
+        """Take one frame of detections over time: ``(B, T, K, ...)`` becomes ``(B, K, ...)``."""
         return self.map(lambda field: field[:, number])
 
     @staticmethod
     def stack(frames: "Sequence[Detections]") -> "Detections":
-        """Put T frames together: every shape gets ``T`` behind ``B``.
+        """Stack T frames: every shape gets ``T`` after ``B``.
 
         Args:
             frames: Detections ``(B, K, ...)``, at least one frame, all with the same extras.
@@ -168,8 +186,8 @@ class Detections(NamedTuple):
 
         Returns:
             A list over streams of `Objects`: ``dict(boxes=(n, 4), scores=(n,), labels=(n,), ...)`` with every
-            field but ``valid``; detections with time give a list over streams of lists over frames.
-            It waits for the device: the only place in the core that does.
+            field but ``valid``; detections over time give, for each stream, a list over frames. It waits for the
+            device.
         """
         if self.valid.dim() > 2:
             return [self.map(lambda field, at=number: field[at]).unpad() for number in range(len(self.valid))]  # type: ignore[misc]

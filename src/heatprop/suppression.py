@@ -16,7 +16,7 @@ def nms(
 ) -> Tensor:
     """Drop each box that overlaps a kept box of its class with a higher score by more than the threshold.
 
-    Equal scores: the earlier place wins. Boxes of no area (a union of 0) are kept. It gives what
+    In a tie, the earlier place wins. Boxes with no area (a union of 0) are kept. It gives what
     ``torchvision.ops.nms`` gives class by class on ``float64`` boxes.
 
     Args:
@@ -24,7 +24,7 @@ def nms(
         scores: Shape ``(B, K)``.
         labels: Class index, shape ``(B, K)``.
         valid: Which places take part, shape ``(B, K)``, ``bool``; all when ``None``.
-        iou_threshold: Largest overlap that is let through, in [0, 1].
+        iou_threshold: Largest overlap that is allowed, in [0, 1].
 
     Returns:
         Which boxes are kept, shape ``(B, K)``, ``bool``.
@@ -53,7 +53,7 @@ def nms(
 def rank(
     boxes: Tensor, scores: Tensor, labels: Tensor, tie: Tensor, valid: Tensor, *, iou_threshold: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Suppress boxes and put those that are kept first, by falling score.
+    """Suppress boxes and put the kept ones first, by falling score.
 
     Args:
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
@@ -61,7 +61,7 @@ def rank(
         labels: Class index, shape ``(B, K)``.
         tie: What decides among equal scores, the lower first, shape ``(B, K)``, all different.
         valid: Which places take part, shape ``(B, K)``, ``bool``.
-        iou_threshold: Largest overlap that is let through, in [0, 1]; ``None`` suppresses nothing.
+        iou_threshold: Largest overlap that is allowed, in [0, 1]; ``None`` suppresses nothing.
 
     Returns:
         The order, shape ``(B, K)``, ``int64``; and which places of that order are kept, shape ``(B, K)``, ``bool``.
@@ -80,13 +80,13 @@ def rank(
 def overlap(
     boxes: Tensor, labels: Tensor, others: tuple[Tensor, Tensor] | None = None, *, iou_threshold: float
 ) -> Tensor:
-    """Tell which boxes of one class overlap by more than the threshold.
+    """Mark the pairs of boxes of one class that overlap by more than the threshold.
 
     Args:
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
         labels: Class index, shape ``(B, K)``.
         others: Boxes ``(B, M, 4)`` and labels ``(B, M)`` to compare them with; the same when ``None``.
-        iou_threshold: Largest overlap that is let through, in [0, 1].
+        iou_threshold: Largest overlap that is allowed, in [0, 1].
 
     Returns:
         Shape ``(B, K, M)``, ``bool``; a box overlaps itself unless it has no area.
@@ -97,10 +97,10 @@ def overlap(
 
 
 def suppress(overlaps: Tensor, valid: Tensor) -> Tensor:
-    """Keep each valid box that no kept box suppresses: the one fixed point of that rule.
+    """Keep each valid box that no kept box suppresses: the only fixed point of that rule.
 
-    No single form is fast everywhere (DESIGN section 5): a loop that stops early needs to wait for the
-    device, which is free on the CPU and forbidden elsewhere; a compiled graph holds the loop itself.
+    No single form is fast everywhere: a loop that stops early has to wait for the device, which costs nothing on the
+    CPU and is forbidden elsewhere; a compiled graph contains the loop itself.
 
     Args:
         overlaps: Entry ``[b, i, j]``: i is better than j and suppresses it if kept, shape ``(B, K, K)``, ``bool``.
@@ -117,7 +117,7 @@ def suppress(overlaps: Tensor, valid: Tensor) -> Tensor:
 
 
 def suppress_eager(overlaps: Tensor, valid: Tensor) -> Tensor:
-    """`suppress` that stops at the first round that changes nothing; waits for the device."""
+    """Do what `suppress` does, but stop at the first round that changes nothing; this waits for the device."""
     matrix, start = _as_numbers(overlaps, valid)
     keep, previous = start, torch.zeros_like(start)
     while not torch.equal(keep, previous):
@@ -126,7 +126,7 @@ def suppress_eager(overlaps: Tensor, valid: Tensor) -> Tensor:
 
 
 def suppress_unrolled(overlaps: Tensor, valid: Tensor) -> Tensor:
-    """`suppress` in K rounds, as many as the longest possible chain needs; never waits."""
+    """Do what `suppress` does in K rounds, enough for the longest possible chain; this never waits."""
     matrix, start = _as_numbers(overlaps, valid)
     keep = start
     for _ in range(start.shape[2]):
@@ -135,7 +135,7 @@ def suppress_unrolled(overlaps: Tensor, valid: Tensor) -> Tensor:
 
 
 def suppress_while(overlaps: Tensor, valid: Tensor) -> Tensor:
-    """`suppress` as a loop inside the graph, for compilers and exporters; K rounds where torch has no such loop."""
+    """Do what `suppress` does as a loop in the graph, for compilers; K rounds if torch has no such loop."""
     try:
         from torch._higher_order_ops import while_loop  # private: it may move
     except ImportError:
@@ -155,7 +155,7 @@ def suppress_while(overlaps: Tensor, valid: Tensor) -> Tensor:
 def _rank_in_blocks(
     boxes: Tensor, scores: Tensor, labels: Tensor, tie: Tensor, valid: Tensor, iou_threshold: float
 ) -> tuple[Tensor, Tensor]:
-    """`rank` for many boxes: in blocks by falling score, each against the kept ones before it, which stay in cache."""
+    """Do what `rank` does for many boxes: compare blocks, by falling score, with the kept boxes before them."""
     first = tie.argsort(dim=1)
     falling = torch.where(valid, scores, -1).gather(1, first).argsort(dim=1, descending=True, stable=True)
     order = first.gather(1, falling)
@@ -177,5 +177,5 @@ def _as_numbers(overlaps: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _round(matrix: Tensor, start: Tensor, keep: Tensor) -> Tensor:
-    """Count the kept boxes that suppress each one; 0 leaves what it was, 1 or more leaves 0."""
+    """Count the kept boxes that suppress each box: 0 changes nothing, 1 or more gives 0."""
     return (start - keep @ matrix).relu()

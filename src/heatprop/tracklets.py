@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from heatprop.checks import check_state
+from heatprop.identities import KNOWN, nobody
 from heatprop.structures import Tracklets
 
 
@@ -14,10 +15,10 @@ class TrackletMemory(nn.Module):
     """Remember the tracklets of the last frame, at most K per stream.
 
     The state moves with ``.to()``, is copied and pickled with the module, and never enters ``state_dict()``. It is
-    detached, and replaced, never written in place.
+    detached, and always replaced, never written in place.
 
     Attributes:
-        top_k: K, places per stream; the class below says how many.
+        top_k: K, places per stream; subclasses define it.
     """
 
     top_k: int
@@ -31,12 +32,12 @@ class TrackletMemory(nn.Module):
     def initial_state(
         self, batch: int, *, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> Tracklets:
-        """Make the state before the first frame: no tracklet is valid.
+        """Make the state before the first frame, in which no tracklet is valid.
 
         Args:
             batch: B, number of streams.
-            device: Where it lives.
-            dtype: Of the heatmap; the state is ``float32`` at least.
+            device: Device of the state.
+            dtype: The heatmap's; the state is at least ``float32``.
 
         Returns:
             Tracklets, shape ``(B, K)``.
@@ -48,8 +49,8 @@ class TrackletMemory(nn.Module):
     def state(self) -> Tracklets | None:
         """The tracklets of the last frame, ``None`` before the first.
 
-        Set one that came from maps of the same shape to go on from there: it is checked, which waits for the device,
-        and copied.
+        To continue from a saved state, set it; it must come from maps of the same shape. It is copied and checked,
+        which waits for the device.
         """
         if self._valid is None:
             return None
@@ -81,7 +82,7 @@ class TrackletMemory(nn.Module):
 
     @contextmanager
     def whole_or_nothing(self) -> Iterator[None]:
-        """Take several steps of which all are remembered, or, after an error, none."""
+        """Take several steps and remember all of them or, after an error, none."""
         state, shape, done = self.state, self._shape, False
         try:
             yield
@@ -92,7 +93,7 @@ class TrackletMemory(nn.Module):
                 self._shape = shape
 
     def _follow(self, before: Tracklets | None, state: Tracklets) -> None:
-        """Remember what follows a state, if that is still what is remembered."""
+        """Remember the next state, if nobody else has changed the memory in between."""
         if self._valid is not (None if before is None else before.valid):
             raise RuntimeError(
                 "the memory changed during this call: another thread used the same propagator; give each thread its own"
@@ -106,13 +107,13 @@ class TrackletMemory(nn.Module):
 
 
 def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None, dtype: torch.dtype) -> Tracklets:
-    """Make tracklets of which none is valid.
+    """Make tracklets that are all invalid.
 
     Args:
         batch: B, number of streams.
         count: K, places per stream.
-        device: Where they live.
-        dtype: Of scores and sizes.
+        device: Their device.
+        dtype: The dtype of scores and sizes.
 
     Returns:
         Tracklets, shape ``(B, K)``.
@@ -134,23 +135,24 @@ def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None
         position=zeros(count, 2, dtype=dtype),
         velocity=zeros(count, 2, dtype=dtype),
         unseen=zeros(count, dtype=torch.int32),
+        **nobody(batch, count, device=device, dtype=dtype).fields(),
     )
 
 
 def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: Tensor | None = None) -> Tracklets:
-    """Check that tracklets go with the next heatmap and bring them to its precision.
+    """Check that tracklets fit the next heatmap, and convert them to its precision.
 
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
         heatmap: The next scores, shape ``(B, C, H, W)``.
-        count: K, places per stream that are expected.
+        count: The expected K, places per stream.
         reset: Streams whose tracklets are forgotten, shape ``(B,)``, ``bool``.
 
     Returns:
-        The tracklets, what was left out filled in, floating fields in the heatmap's dtype, ``float32`` at least.
+        The tracklets, complete, floating-point fields in the heatmap's dtype, at least ``float32``.
 
     Raises:
-        TypeError: If they are no `Tracklets`.
+        TypeError: If they are not `Tracklets`.
         ValueError: If batch, K or device differ.
     """
     if not isinstance(tracklets, Tracklets):
@@ -170,20 +172,19 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: T
         )
     dtype = torch.promote_types(heatmap.dtype, torch.float32)
     tracklets = complete(tracklets)
-    floating = {name: getattr(tracklets, name).to(dtype) for name in ("score", "size", "position", "velocity")}
-    tracklets = tracklets._replace(**floating)
+    tracklets = tracklets.map(lambda field: field.to(dtype) if field.is_floating_point() else field)
     return tracklets if reset is None else forget(tracklets, reset)
 
 
 def confine(tracklets: Tracklets, shape: tuple[int, ...]) -> Tracklets:
-    """Bring cells and labels into the map ``(C, H, W)``: what came from a larger one must not be read outside."""
+    """Clamp cells and labels to the map ``(C, H, W)``: tracklets of a larger map must not be read outside this one."""
     C, H, W = shape
     label, x, y = tracklets.label.clamp(0, C - 1), tracklets.x.clamp(0, W - 1), tracklets.y.clamp(0, H - 1)
     return tracklets._replace(label=label, x=x, y=y)
 
 
 def complete(tracklets: Tracklets) -> Tracklets:
-    """Fill in what tracklets may leave out: the middle of the cell, at rest, seen."""
+    """Fill in what tracklets may leave out: the middle of the cell, at rest, seen, nobody known."""
     if tracklets.position is None:
         wide = torch.promote_types(tracklets.size.dtype, torch.float32)
         middle = torch.stack([tracklets.x, tracklets.y], dim=2).to(wide) + 0.5
@@ -192,6 +193,10 @@ def complete(tracklets: Tracklets) -> Tracklets:
         tracklets = tracklets._replace(velocity=torch.zeros_like(tracklets.position))
     if tracklets.unseen is None:
         tracklets = tracklets._replace(unseen=torch.zeros_like(tracklets.length))
+    if any(getattr(tracklets, f"known_{name}") is None for name in KNOWN):
+        B, K = tracklets.valid.shape
+        known = nobody(B, K, device=tracklets.valid.device, dtype=tracklets.position.dtype)
+        tracklets = tracklets._replace(**known.fields())
     return tracklets
 
 
@@ -203,11 +208,14 @@ def forget(tracklets: Tracklets, streams: Tensor) -> Tracklets:
         streams: Mask of the streams, shape ``(B,)``, ``bool``.
 
     Returns:
-        New tracklets; the arguments keep theirs.
+        New tracklets; the arguments do not change.
     """
     kept = [field.masked_fill(streams.view(-1, *[1] * (field.dim() - 1)), 0) for field in tracklets]
     cleared = Tracklets(*kept)
-    return cleared._replace(track_id=tracklets.track_id.masked_fill(streams.unsqueeze(1), -1))
+    gone = streams.unsqueeze(1)
+    return cleared._replace(
+        track_id=tracklets.track_id.masked_fill(gone, -1), known_id=tracklets.known_id.masked_fill(gone, -1)
+    )
 
 
 def stream_mask(streams: int | Sequence[int] | Tensor, batch: int, device: torch.device) -> Tensor:
@@ -216,7 +224,7 @@ def stream_mask(streams: int | Sequence[int] | Tensor, batch: int, device: torch
     Args:
         streams: An index, a list or tensor of them, or a mask, ``bool``.
         batch: B, number of streams.
-        device: Where the mask is needed.
+        device: Device of the mask.
 
     Returns:
         Shape ``(B,)``, ``bool``.

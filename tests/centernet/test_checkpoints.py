@@ -52,6 +52,12 @@ def saved(tmp_path, content, **options):
     return tmp_path / "weights.pth"
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A file of `resdcn_18`, for tests that load it and leave it."""
+    return saved(tmp_path_factory.mktemp("original"), {"state_dict": original_resdcn_18()})
+
+
 # --- CenterNet's names ------------------------------------------------------------------------------------------------
 
 
@@ -121,13 +127,12 @@ def assert_refused(model, path, message, **options):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_a_wrong_number_of_classes_names_keys_and_shapes(tmp_path):
-    path = saved(tmp_path, {"state_dict": original_resdcn_18()})
+def test_a_wrong_number_of_classes_names_keys_and_shapes(original):
     message = (
         r"heads\.heatmap\.2\.weight \(hm\.2\.weight in the file\) has shape \(7, 64, 1, 1\) in the file and "
         r"\(80, 64, 1, 1\) in the model.*num_classes=7, or leave the heads out with heads=False"
     )
-    assert_refused(CenterNet(80, backbone="resnet18"), path, message)
+    assert_refused(CenterNet(80, backbone="resnet18"), original, message)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +148,8 @@ def test_a_wrong_number_of_classes_names_keys_and_shapes(tmp_path):
         ({"head_channels": 32}, r"head_channels=64"),
     ],
 )
-def test_another_network_is_refused(tmp_path, options, message):
-    path = saved(tmp_path, {"state_dict": original_resdcn_18()})
-    assert_refused(CenterNet(CLASSES, **({"backbone": "resnet18"} | options)), path, message)
+def test_another_network_is_refused(original, options, message):
+    assert_refused(CenterNet(CLASSES, **({"backbone": "resnet18"} | options)), original, message)
 
 
 def test_deeper_heads_are_refused(tmp_path, model):

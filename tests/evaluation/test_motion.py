@@ -11,7 +11,7 @@ from heatprop.evaluation import GroundTruth, displacement, motion_iou, suggest_r
 @pytest.mark.parametrize("sizes", [None, SIZES])
 @pytest.mark.parametrize("quantize", [True, False])
 def test_displacement_equals_the_plain_loops(sizes, quantize):
-    for seed in range(250):
+    for seed in range(100):
         truths, founds = random_case(seed)
         truth, _ = tables(truths, founds)
         result = displacement(truth, picture_size=sizes, quantize=quantize)
@@ -21,7 +21,7 @@ def test_displacement_equals_the_plain_loops(sizes, quantize):
 
 @pytest.mark.parametrize(("reach", "plus_one"), [(10, True), (2, False)])
 def test_motion_iou_equals_the_plain_loops(reach, plus_one):
-    for seed in range(250):
+    for seed in range(100):
         truths, founds = random_case(seed)
         truth, _ = tables(truths, founds)
         expected = oracles.motion_iou(truths, reach, plus_one)

@@ -28,7 +28,7 @@ def splits(truth):
 
 
 def test_nearest_objects_equal_the_plain_loops():
-    for seed in range(250):
+    for seed in range(100):
         truths, founds = random_case(seed)
         expected = [oracles.nearest(truths, found) for found in founds]
         result = nearest_object(*tables(truths, founds))
@@ -36,7 +36,7 @@ def test_nearest_objects_equal_the_plain_loops():
 
 
 def test_subset_average_precision_equals_the_plain_loops():
-    for seed in range(120):
+    for seed in range(60):
         case = random_case(seed)
         truth, found = tables(*case)
         subsets = splits(truth)
@@ -49,7 +49,7 @@ def test_subset_average_precision_equals_the_plain_loops():
 
 @pytest.mark.parametrize("same_label", [True, False])
 def test_subset_curves_equal_the_plain_loops(same_label):
-    for seed in range(120):
+    for seed in range(60):
         case = random_case(seed)
         truth, found = tables(*case)
         subsets = splits(truth)

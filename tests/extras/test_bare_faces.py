@@ -249,6 +249,13 @@ def test_without_blur_there_is_no_list_and_no_column(neighbours):
     assert "masked" not in result.stdout
 
 
+def test_classes_that_are_not_asked_for_are_not_masked(neighbours):
+    _, out = run(neighbours, "--blur", "--json", "--classes", "0", detector="two_small_classes")
+    assert "masked_only" not in (out / "clip.jsonl").read_text()
+    _, out = run(neighbours, "--blur", "--json", "--classes", "1", detector="two_small_classes")
+    assert "masked_only" in (out / "clip.jsonl").read_text()
+
+
 # --- values that nobody can use ---------------------------------------------------------------------------------------
 
 

@@ -495,8 +495,8 @@ def test_a_real_ctrl_c_from_outside(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--alpha", "3"], "alpha must be between 0 and 1, got 3.0"),
-        (["--top-k", "0"], "top_k must be at least 1"),
+        (["--alpha", "3"], "Invalid value for '--alpha'"),
+        (["--top-k", "0"], "Invalid value for '--top-k'"),
         (["--stride", "0"], "stride must be a finite number above 0"),
         (["--score", "2"], "--score"),
         (["--detector-size", "8"], "--detector-size"),
@@ -546,7 +546,7 @@ def test_every_option_is_explained():
     ]
     for parameter in parameters:
         assert f"--{parameter.replace('_', '-')}" in output
-    assert len(parameters) == 26
+    assert len(parameters) >= 27
 
 
 def test_the_version():

@@ -474,7 +474,8 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same(made, checkpoint, 
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
-    while not list((tmp_path / "maps").glob("*.npz")) and process.poll() is None:
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "maps").glob("*.npz")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
     assert process.wait() == -signal.SIGKILL

@@ -36,7 +36,7 @@ def test_one_thread_around_the_memory_and_the_users_own_in_the_detector(tmp_path
             outside.append(torch.get_num_threads())
             return super()._propagate(*arguments)
 
-    detector = FrameDetector(Detector("toy", network, None, torch.device("cpu"), threads), Memory())
+    detector = FrameDetector(Detector("toy", network, None, torch.device("cpu"), threads=threads), Memory())
     detecting = TwoPassDetector(detector, folder=tmp_path) if two_pass else detector
     source = make(tmp_path / "clip.mp4", film([0.9] * 3))
     summary = run_video(source, detecting, wanted=Wanted(), folder=tmp_path, stem="out")
@@ -49,7 +49,7 @@ def test_the_number_is_restored_after_an_error(tmp_path):
     def network(pixels):
         raise ArithmeticError
 
-    detector = FrameDetector(Detector("toy", network, None, torch.device("cpu"), 2), HeatmapPropagator())
+    detector = FrameDetector(Detector("toy", network, None, torch.device("cpu"), threads=2), HeatmapPropagator())
     summary = run_video(
         make(tmp_path / "clip.mp4", film([0.9])), detector, wanted=Wanted(), folder=tmp_path, stem="out"
     )

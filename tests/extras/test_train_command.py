@@ -105,6 +105,7 @@ def test_resuming_takes_data_and_options_from_the_folder(tmp_path, monkeypatch):
         ("--data a --out b --epoch 3", "--epoch"),
         ("--data a --out b --preset mine", "--preset"),
         ("--data a --out b --config nowhere.yaml", "nowhere.yaml"),
+        ("--data a --out b --weights b/model.pt", "weights must not lie in --out, where they would be replaced"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2_and_says_why(words, message):

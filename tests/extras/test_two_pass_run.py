@@ -228,9 +228,7 @@ def test_a_killed_run_leaves_no_temporary_file(tmp_path):
     code = f"""
 import time, numpy
 from heatprop.offline.frame_store import FrameStore
-import heatprop.offline.frame_store
-heatprop.offline.frame_store.IN_MEMORY = 10
-store = FrameStore({str(out)!r})
+store = FrameStore({str(out)!r}, in_memory=10)
 store.append([numpy.random.default_rng(0).random(1000)])
 print("ready", flush=True)
 time.sleep(60)

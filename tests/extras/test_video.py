@@ -5,6 +5,7 @@ import sys
 import tracemalloc
 from fractions import Fraction
 from importlib import metadata
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from films import audio_packets, beep, cut, decoded, greys, make, noise, number
 
 from heatprop.video import Frame, VideoError, VideoReader
+from heatprop.video.decoding import Pictures
 
 # Files whose end can be thrown away without losing the index.
 CUTTABLE = {
@@ -87,6 +89,35 @@ def test_what_the_header_says_is_there_before_the_first_frame(tmp_path):
     with VideoReader(make(tmp_path / "film.mkv", greys(10))) as video:
         assert abs(video.frame_count - 10) <= 1
         assert not video.has_audio
+
+
+def without_rate(path):
+    """Void the element of a Matroska file that says how long a frame is: the file then has no average rate."""
+    content = path.read_bytes()
+    place = content.index(bytes.fromhex("23e38384"))
+    path.write_bytes(content[:place] + b"\xec\x86" + bytes(6) + content[place + 8 :])
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate is None
+    return path
+
+
+def test_the_rate_is_guessed_from_the_timestamps_where_the_file_does_not_say(tmp_path):
+    path = make(tmp_path / "film.mkv", greys(6), rate=10, codec="ffv1", times=[0, 0.1, 0.2, 0.3, 0.4, 3.0])
+    with VideoReader(without_rate(path)) as video:
+        assert video.rate == 10
+
+
+def test_the_rate_is_25_where_it_cannot_be_guessed(tmp_path, monkeypatch):
+    class Rateless(Pictures):
+        def __init__(self, path):
+            super().__init__(path)
+            said = {name: getattr(self.stream, name) for name in ("index", "frames", "duration", "time_base")}
+            aspect = self.stream.sample_aspect_ratio
+            self.stream = SimpleNamespace(**said, sample_aspect_ratio=aspect, average_rate=None, guessed_rate=None)
+
+    monkeypatch.setattr("heatprop.video.reader.Pictures", Rateless)
+    with VideoReader(make(tmp_path / "film.mp4", greys(6), rate=10)) as video:
+        assert video.rate == 25
 
 
 @pytest.mark.parametrize("degrees", [90, 180, -90])
@@ -208,13 +239,13 @@ def test_after_the_error_there_are_no_more_frames(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"hello, this is text\n" * 200, bytes(5000)])
 def test_a_file_that_is_no_video_is_refused(tmp_path, content):
     (tmp_path / "film.mp4").write_bytes(content)
-    with pytest.raises(VideoError, match=r"film\.mp4 is no video, or lacks its index .* copy or record it again"):
+    with pytest.raises(VideoError, match=r"film\.mp4 is not a video, or lacks its index .* copy or record it again"):
         VideoReader(tmp_path / "film.mp4")
 
 
 def test_a_recording_without_its_index_is_refused(tmp_path):
     """An MP4 has its index at the end, unless it is asked not to."""
-    with pytest.raises(VideoError, match="lacks its index because copying or recording it broke off"):
+    with pytest.raises(VideoError, match="lacks its index because copying or recording it was interrupted"):
         VideoReader(cut(make(tmp_path / "film.mp4", noise(20)), 0.9))
 
 

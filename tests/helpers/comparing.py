@@ -124,6 +124,13 @@ def assert_state_equals(state, oracle, tolerance=1e-9):
             value = getattr(state, name)[stream][valid].numpy()
             expected = np.reshape([getattr(memory, name) for memory in memories], value.shape)
             np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance, err_msg=name)
+        for place, known in enumerate(oracle.people[stream].known):
+            assert state.known_id[stream, place] == (-1 if known is None else known.track_id)
+            for name in (
+                () if known is None else ("label", "position", "previous", "size", "velocity", "unseen", "sightings")
+            ):
+                value = getattr(state, f"known_{name}")[stream, place].numpy()
+                np.testing.assert_allclose(value, getattr(known, name), rtol=0, atol=tolerance, err_msg=name)
 
 
 def make_shift(kind, random, batch, shape):

@@ -1,5 +1,7 @@
 """Small random videos for the tests of `heatprop.evaluation`, rich in what goes wrong: ties, tiny boxes, gaps."""
 
+import functools
+
 import numpy as np
 from evaluation_oracles import Box, Found, Truth
 
@@ -9,6 +11,7 @@ SIZES = {0: (64.0, 48.0), 1: (40.0, 80.0), 2: (50.0, 50.0)}
 KINDS = ("ties", "tiny", "degenerate", "plain", "crowded")
 
 
+@functools.cache  # many tests ask for the same
 def random_case(seed: int) -> tuple[list[Truth], list[Found]]:
     """Up to 3 videos of up to 6 frames; the kind goes round with the seed."""
     rng = np.random.default_rng(seed)

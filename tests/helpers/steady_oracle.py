@@ -8,6 +8,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from identity_oracle import IdentityOracle, Shown
 from oracles import balance_size, decode_box, drop_plateaus, find_peaks, nms
 
 NOISE = 0.03
@@ -93,6 +94,7 @@ class SteadyOracle:
         velocity=False,
         radius_per_size=0.0,
         max_radius=4,
+        identity="square",
     ):
         self.radius, self.radius_per_size, self.max_radius = radius, radius_per_size, max_radius
         self.alpha, self.beta, self.average, self.max_length = alpha, beta, average, max_length
@@ -100,7 +102,8 @@ class SteadyOracle:
         self.kernel, self.stride, self.carry = peak_kernel or max(3, 2 * radius + 1), stride, carry
         self.claim_once, self.evidence, self.max_unseen = claim_once, evidence, max_unseen
         self.border, self.velocity = border, velocity
-        self.memories = self.next_id = self.shape = None
+        self.memories = self.next_id = self.shape = self.people = None
+        self.identity, self.point_size = identity, 4.0 * radius + 2.0
         self.tied_at_top_k = False
         self.events = {"leaving": 0, "outside": 0, "disinherited": 0, "blind": 0, "dropped unseen": 0}
 
@@ -109,10 +112,12 @@ class SteadyOracle:
         heatmap = np.asarray(heatmap, dtype=float)
         if self.memories is None:
             self.memories, self.next_id = [[] for _ in heatmap], [0] * len(heatmap)
+            self.people = [IdentityOracle(self.top_k) for _ in heatmap]
         self.shape, outputs = heatmap.shape[1:], []
         for stream, scores in enumerate(heatmap):
             if reset is not None and reset[stream]:
                 self.memories[stream], self.next_id[stream] = [], 0
+                self.people[stream] = IdentityOracle(self.top_k)
             maps = [None if value is None else np.asarray(value[stream], dtype=float) for value in (offset, size)]
             more = {name: np.asarray(value[stream], dtype=float) for name, value in (extras or {}).items()}
             outputs.append(self._frame(stream, scores, *maps, more, None if shift is None else shift[stream]))
@@ -123,6 +128,8 @@ class SteadyOracle:
         for _ in range(frames):
             for stream, memories in enumerate(self.memories):
                 moved = self._predict(memories, None if shift is None else shift[stream])
+                self._move_people(stream, None if shift is None else shift[stream])
+                self.people[stream].wait()
                 aged = [one._replace(unseen=one.unseen + 1) for one in moved if not one.leaving]
                 limit = math.inf if self.max_unseen is None else self.max_unseen
                 self.memories[stream] = [one for one in aged if one.unseen <= limit]
@@ -151,6 +158,7 @@ class SteadyOracle:
 
     def _frame(self, stream, heatmap, offset, size, extras, shift):
         memories = self._predict(self.memories[stream], shift)
+        self._move_people(stream, shift)
         finite = np.isfinite(heatmap) & _seen(offset, size, heatmap.shape[1:])
         network = np.clip(np.where(finite, heatmap, 0), 0, 1)
         winners = self._winners(memories)
@@ -173,6 +181,7 @@ class SteadyOracle:
                 "carried": bool(network[cell] < self.score_threshold),
                 "score": network[cell] if place >= 0 and not heir else balanced[cell],
                 "size": own_sizes[label, :, y, x] if place >= 0 and not heir else sizes[label, :, y, x],
+                "own_size": own_sizes[label, :, y, x],
                 "extras": {
                     name: value[:, y, x] * (network[cell] >= self.score_threshold) for name, value in extras.items()
                 },
@@ -184,7 +193,10 @@ class SteadyOracle:
             candidates.append(candidate)
         candidates.sort(key=lambda one: (-one["score"], one["label"], one["cell"][1], one["cell"][0]))
         found = self._select(candidates, points=size is None)
-        self._identify(stream, found, memories)
+        if self.identity == "memory":
+            found = self._recognise(stream, found, memories, points=size is None)
+        else:
+            self._identify(stream, found, memories)
         self.memories[stream] = [self._remember(one) for one in found]
         return {"heatmap": balanced, "size_map": sizes, "detections": found}
 
@@ -275,6 +287,40 @@ class SteadyOracle:
             else:
                 one["track_id"] = self.next_id[stream]
                 self.next_id[stream] += 1
+
+    def _move_people(self, stream, shift):
+        """Where the remembered objects were seen moves with the picture."""
+        _, height, width = self.shape
+        for known in self.people[stream].known:
+            if known is not None:
+                for name in ("position", "previous"):
+                    x, y = position = tuple(getattr(known, name))
+                    cell = (min(max(math.floor(x), 0), width - 1), min(max(math.floor(y), 0), height - 1))
+                    setattr(known, name, np.array(move(position, cell, shift)))
+
+    def _recognise(self, stream, found, memories, *, points):
+        """Identities by `identity_oracle`; who was seen elsewhere leaves no carried box behind."""
+        people = self.people[stream]
+        shown = [
+            Shown(
+                one["network_score"],
+                np.array(one["position"]),
+                np.full(2, self.point_size) if points else np.array(one["own_size"]),
+                one["label"],
+                one["carried"],
+                one["place"] if one["place"] >= 0 else None,
+                memories[one["place"]].track_id if one["place"] >= 0 else None,
+            )
+            for one in found
+        ]
+        for number, (one, track_id) in enumerate(zip(found, people.recognise(shown), strict=True)):
+            one["track_id"] = track_id
+            if self.velocity:
+                one["velocity"] = memories[one["place"]].velocity if one["place"] >= 0 else (0.0, 0.0)
+                if shown[number].seen and number in people.places:
+                    one["velocity"] = tuple(people.known[people.places[number]].velocity)
+        self.next_id[stream] = people.next_id
+        return [one for one in found if one["track_id"] is not None]
 
     def _remember(self, one):
         (x, y), score = one["cell"], one["score" if self.carry == "balanced" else "network_score"]

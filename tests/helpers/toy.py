@@ -167,3 +167,10 @@ def random_boxes(seed, *, batch=1, places=100, spread=20.0, grid=None):
     corner = random.uniform(0, spread, (batch, places, 2))
     boxes = np.concatenate([corner, corner + random.uniform(0, spread / 2, (batch, places, 2))], axis=2)
     return torch.from_numpy(boxes if grid is None else np.round(boxes / grid) * grid)
+
+
+def one_spot(score=0.0):
+    """A heatmap of one class with a score at cell (7, 5), an offset of half a cell, and sizes of 4 cells."""
+    heatmap = torch.zeros(1, 1, 12, 16)
+    heatmap[0, 0, 5, 7] = score
+    return heatmap, torch.full((1, 2, 12, 16), 0.5), torch.full((1, 2, 12, 16), 4.0)

@@ -51,6 +51,13 @@ def test_interpolation_is_the_mean_of_two_network_scores():
     assert scores_by_frame(found) == {0: 0.9, 1: 0.5, 2: 0.1}
 
 
+def test_interpolation_reaches_no_cell_beside_the_last_one():
+    """The object moves by a cell: where it was, (0.9 + 0) / 2 is left, and wins against the 0.2 where it is."""
+    found = detect_in_maps(video([0.9, 0.2], cells=[(8, 8), (9, 8)]), INTERPOLATION)
+    assert scores_by_frame(found) == {0: 0.9, 1: 0.45}
+    np.testing.assert_allclose(found.box, [BOX] * 2)
+
+
 def test_hp_brings_a_lost_object_back():
     """0 + 0.98 * (1 / (1 + 1/2)) * 0.9."""
     found = detect_in_maps(video([0.9, 0.0]), HP)

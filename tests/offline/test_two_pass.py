@@ -374,9 +374,9 @@ def test_memory_does_not_grow_with_the_video(monkeypatch):
             tracemalloc.stop()
 
     peak(3)
-    assert peak(160) < peak(40) + 120 * 1000
+    assert peak(110) < peak(20) + 90 * 1000
     monkeypatch.setattr("heatprop.offline.frame_store.IN_MEMORY", 2**26)
-    assert peak(160) > peak(40) + 120 * 1000, "a frame takes so many bytes"
+    assert peak(110) > peak(20) + 90 * 1000, "a frame takes so many bytes"
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

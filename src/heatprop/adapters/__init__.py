@@ -1,7 +1,7 @@
-"""Raw outputs of known detectors -> HeadMaps, each by the conventions of that detector's own code.
+"""Turn the raw outputs of known detectors into HeadMaps, by the conventions of each detector's own code.
 
-An adapter is any function from what a detector returns to :class:`heatprop.HeadMaps`. Write one of your
-own where none of these fits:
+An adapter is any function from what a detector returns to :class:`heatprop.HeadMaps`. Write your own if none of these
+fits:
 
 >>> import torch
 >>> from heatprop import HeadMaps
@@ -10,9 +10,9 @@ own where none of these fits:
 >>> my_adapter({"scores": torch.zeros(1, 3, 8, 8), "sizes": torch.ones(1, 2, 8, 8)}).heatmap.shape
 torch.Size([1, 3, 8, 8])
 
-They check names and shapes, never values, and leave the raw output as it is. Numpy arrays (of onnxruntime,
-say) are accepted wherever tensors are. Where one has options, ``adapters.centernet(logits=False)`` makes an adapter
-with them.
+Adapters check names and shapes, never values, and do not change the raw output. They accept numpy arrays (from
+onnxruntime, say) wherever they accept tensors. If an adapter has options, ``adapters.centernet(logits=False)`` makes
+one with those options.
 """
 
 from heatprop.adapters.birds_eye import BirdsEyeGrid, centerpoint

@@ -21,9 +21,10 @@ class BirdsEyeGrid(NamedTuple):
     The defaults are those of CenterPoint's pillars of 0.2 m on nuScenes.
 
     Attributes:
-        voxel_size: Of a voxel along x and y, in metres (``test_cfg.voxel_size``).
+        voxel_size: Size of a voxel along x and y, in metres (``test_cfg.voxel_size``).
         start: x and y of the first cell, in metres (``test_cfg.pc_range``).
-        voxels_per_cell: Voxels along a cell's side (``test_cfg.out_size_factor``): the ``stride`` of the propagators.
+        voxels_per_cell: Voxels along a cell's side (``test_cfg.out_size_factor``). This is the ``stride`` of the
+            propagators.
     """
 
     voxel_size: tuple[float, float] = (0.2, 0.2)
@@ -48,21 +49,22 @@ def centerpoint(
 
     The adapter takes what ``CenterHead.forward`` returns: per task a dict of ``hm`` ``(B, C, H, W)`` logits, ``reg``
     ``(B, 2, H, W)`` cells, ``height`` ``(B, 1, H, W)`` metres, ``dim`` ``(B, 3, H, W)`` logarithms of metres, ``rot``
-    ``(B, 2, H, W)`` sine and cosine, and ``vel`` ``(B, 2, H, W)`` metres per second if any. It returns the maps of each
+    ``(B, 2, H, W)`` sine and cosine, and, if the model has it, ``vel`` ``(B, 2, H, W)`` metres per second. It returns
+    the maps of each
     task for :class:`heatprop.birds_eye.GroupedPropagator`: ``reg`` as offset; as size the upright rectangle around the
     turned box, in cells; and the extras ``height``, ``dim`` (in metres), ``rot`` and ``vel``.
 
     Args:
         tasks: How many classes each task has: ``(1, 2, 2, 1, 2, 2)`` on nuScenes.
-        grid: Where the cells lie; CenterPoint's for pillars on nuScenes where none is given.
+        grid: Where the cells lie; by default CenterPoint's grid for pillars on nuScenes.
         limits: Lowest x, y, z and highest x, y, z of a centre, in metres (``post_center_limit_range``): scores of cells
             outside are 0. ``None`` keeps all.
-        best_class: Keep only the highest class of each cell of a task, as ``CenterHead.predict`` does. Memory works
-            better on all of them: a class that comes second in one frame is not forgotten.
+        best_class: Keep only the best class of each cell of a task, as ``CenterHead.predict`` does. Memory works better
+            with all classes: a class that comes second in one frame is then not forgotten.
         logits: Whether ``hm`` still needs its sigmoid.
 
     Returns:
-        The adapter. What it is given must be as described: it raises ``TypeError`` or ``ValueError`` as the others do.
+        The adapter. Like the others, it raises ``TypeError`` or ``ValueError`` if its input is not as described.
 
     Raises:
         ValueError: If ``tasks`` is empty or holds a number below 1, or ``limits`` are not six numbers.
@@ -121,28 +123,29 @@ def _read_task(
     if limits is not None:
         heatmap = torch.where(_inside(heads, grid, limits), heatmap, 0)
     dimensions = heads["dim"].exp()  # metres
-    size = _upright(dimensions, heads["rot"]) / heatmap.new_tensor(grid.cell_size)[:, None, None]
+    sides = _upright(dimensions, heads["rot"])  # numbers below, because a tensor made from them would wait for a GPU
+    size = torch.stack([side / cell for side, cell in zip(sides, grid.cell_size, strict=True)], dim=1)
     extras = {name: heads[name] for name in ("height", "rot", "vel") if name in heads}
     return HeadMaps(heatmap, heads["reg"], size, extras | {"dim": dimensions})
 
 
-def _upright(dimensions: Tensor, rotation: Tensor) -> Tensor:
-    """Sides of the upright rectangle around a turned box, (B, 2, H, W), in the unit of the dimensions.
+def _upright(dimensions: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+    """Sides of the upright rectangle around a turned box, (B, H, W) each, in the unit of the dimensions.
 
     At rotation 0 the first dimension lies along x and the second along y.
     """
     across, along = dimensions[:, 0], dimensions[:, 1]
-    direction = rotation.to(torch.promote_types(rotation.dtype, torch.float32))  # squares overflow in half precision
-    sine, cosine = (direction / direction.norm(dim=1, keepdim=True)).to(rotation.dtype).nan_to_num(0).abs().unbind(1)
-    return torch.stack([cosine * across + sine * along, sine * across + cosine * along], dim=1)
+    yaw = torch.atan2(rotation[:, 0], rotation[:, 1])
+    sine, cosine = yaw.sin().abs(), yaw.cos().abs()
+    return cosine * across + sine * along, sine * across + cosine * along
 
 
 def _inside(heads: dict[str, Tensor], grid: BirdsEyeGrid, limits: tuple[float, ...]) -> Tensor:
     """Where the centre lies within the limits, (B, 1, H, W)."""
     H, W = heads["reg"].shape[2:]
-    reg, height = heads["reg"], heads["height"][:, 0]
-    x = (torch.arange(W, device=reg.device) + reg[:, 0]) * grid.cell_size[0] + grid.start[0]
-    y = (torch.arange(H, device=reg.device)[:, None] + reg[:, 1]) * grid.cell_size[1] + grid.start[1]
+    offset, height = heads["reg"], heads["height"][:, 0]
+    x = (torch.arange(W, device=offset.device) + offset[:, 0]) * grid.cell_size[0] + grid.start[0]
+    y = (torch.arange(H, device=offset.device)[:, None] + offset[:, 1]) * grid.cell_size[1] + grid.start[1]
     position = torch.stack([x, y, height], dim=1)  # (B, 3, H, W)
     low, high = (position.new_tensor(part)[:, None, None] for part in (limits[:3], limits[3:]))
     return ((position >= low) & (position <= high)).all(1, keepdim=True)

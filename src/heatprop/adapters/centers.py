@@ -1,4 +1,4 @@
-"""The family of CenterNet: CenterNet itself, CenterTrack and mmdetection's CenterNetHead."""
+"""The CenterNet family: CenterNet itself, CenterTrack and mmdetection's CenterNetHead."""
 
 from functools import partial
 from typing import Any, Literal, get_args, overload
@@ -42,11 +42,11 @@ def centernet(raw: Any, *, logits: bool = True) -> HeadMaps: ...
 def centernet(raw: Any = _LATER, *, logits: bool = True) -> HeadMaps | Adapter:
     """Read CenterNet's heads (github.com/xingyizhou/CenterNet, ``ctdet_decode``).
 
-    Further heads are ignored. Without ``raw`` it returns an adapter with the given options.
+    Other heads are ignored. Without ``raw`` it returns an adapter with the given options.
 
     Args:
         raw: ``{"hm": (B, C, H, W) logits, "wh": (B, 2, H, W) cells, "reg": (B, 2, H, W) cells}``, or the
-            model's list of such dicts, one per stack, of which the last counts. Without ``reg`` a centre
+            model's list of such dicts, one per stack, of which the last is read. Without ``reg`` a centre
             lies in the middle of its cell.
         logits: Whether ``hm`` still needs its sigmoid. CenterNet's own detectors apply it in place
             (``output["hm"].sigmoid_()``): for a dict that went through them, pass ``False``.
@@ -55,8 +55,8 @@ def centernet(raw: Any = _LATER, *, logits: bool = True) -> HeadMaps | Adapter:
         Scores after the sigmoid, ``reg`` as offset ``(dx, dy)``, ``wh`` as size ``(w, h)``.
 
     Raises:
-        TypeError: If ``raw`` is no dict of tensors, nor a list of such.
-        ValueError: If a head is missing, or its shape is not the one above.
+        TypeError: If ``raw`` is neither a dict of tensors nor a list of such dicts.
+        ValueError: If a head is missing or has another shape.
 
     Examples:
         >>> import torch
@@ -81,28 +81,28 @@ def centertrack(raw: Any, *, logits: bool = True, box: TrackBox = "wh") -> HeadM
 def centertrack(raw: Any = _LATER, *, logits: bool = True, box: TrackBox = "wh") -> HeadMaps | Adapter:
     """Read CenterTrack's heads (github.com/xingyizhou/CenterTrack, ``generic_decode``).
 
-    As :func:`centernet`, and the other regression heads that are present are extras, read at the peaks:
+    Like :func:`centernet`, but the other regression heads become extras, read at the peaks:
     ``tracking``, ``ltrb_amodal``, ``ltrb``, ``dep``, ``rot``, ``dim``, ``amodel_offset``, ``velocity``,
-    ``nuscenes_att`` and ``hps`` (before its refinement by ``hm_hp``). ``dep`` is decoded as there,
+    ``nuscenes_att`` and ``hps`` (before its refinement by ``hm_hp``). ``dep`` is decoded as CenterTrack does,
     ``1 / (sigmoid + 1e-6) - 1``, with a ``depth_scale`` of 1. ``cells + tracking`` is the cell of the
     object's centre in the frame before.
 
-    CenterTrack sets negative sizes to 0. Here they stay: a cell whose size is negative counts as not seen.
+    CenterTrack sets negative sizes to 0. This adapter keeps them: a cell with a negative size counts as not seen.
 
     Args:
         raw: A dict of maps ``(B, D, H, W)`` with ``hm``, the head that ``box`` names and, optionally, ``reg``
-            and the heads above, or the model's list of such dicts, of which the last counts.
+            and the heads above, or the model's list of such dicts, of which the last is read.
         logits: Whether ``hm`` and ``dep`` still need what ``_sigmoid_output`` does to them, in place.
-        box: The head that gives the box. CenterTrack itself reports that of ``"ltrb_amodal"``, where the model
-            has it, which reaches beyond the picture; else that of ``"ltrb"``; else that of ``"wh"``. The first two
-            hold signed distances from the cell to the sides, in cells; the head that is taken is no extra.
+        box: The head that gives the box. CenterTrack itself reports the box of ``"ltrb_amodal"``, which may reach
+            beyond the picture, if the model has it; else that of ``"ltrb"``; else that of ``"wh"``. The first two hold
+            signed distances from the cell to the sides, in cells. The chosen head does not become an extra.
 
     Returns:
         Scores after the sigmoid, offset ``(dx, dy)`` and size ``(w, h)`` of that box, and the extras.
 
     Raises:
-        TypeError: If ``raw`` is no dict of tensors, nor a list of such.
-        ValueError: If a head is missing, or its shape is not the one above, or ``box`` is another word.
+        TypeError: If ``raw`` is neither a dict of tensors nor a list of such dicts.
+        ValueError: If a head is missing or has another shape, or ``box`` is another word.
 
     Examples:
         >>> import torch
@@ -124,15 +124,15 @@ def mmdet(raw: Any) -> HeadMaps:
     """Read mmdetection's ``CenterNetHead`` (what its ``forward`` and ``mode="tensor"`` return).
 
     Args:
-        raw: Three lists of one level each: heatmaps ``(B, C, H, W)``, which this head gives **after** the
-            sigmoid, sizes ``(w, h)`` and offsets ``(dx, dy)``, both ``(B, 2, H, W)`` in cells.
+        raw: Three lists of one level each: heatmaps ``(B, C, H, W)``, which this head returns **after** the sigmoid,
+            sizes ``(w, h)`` and offsets ``(dx, dy)``, both ``(B, 2, H, W)`` in cells.
 
     Returns:
         The same three maps.
 
     Raises:
-        TypeError: If ``raw`` is no list or tuple, or holds anything but one level of maps.
-        ValueError: If it has another length, or maps of other shapes.
+        TypeError: If ``raw`` is not a list or tuple, or holds anything but one level of maps.
+        ValueError: If its length or the shapes of its maps are wrong.
     """
     maps = _MMDET.check(_MMDET.name(raw), raw)
     return HeadMaps(maps["center_heatmap"], maps["offset"], maps["wh"])

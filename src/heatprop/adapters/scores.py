@@ -1,4 +1,4 @@
-"""Is a heatmap one of scores? What an adapter with the wrong option makes is not."""
+"""Check that a heatmap holds scores: an adapter with the wrong option gives something else."""
 
 import logging
 
@@ -10,13 +10,14 @@ _LOG = logging.getLogger("heatprop")
 
 
 def warn_about_scores(maps: HeadMaps) -> None:
-    """Log a warning where the heatmap cannot be one of scores after exactly one sigmoid.
+    """Log a warning if the heatmap cannot be the result of exactly one sigmoid.
 
-    Scores that are all 0.5 or more come from a sigmoid of scores: no logit was negative. Scores below 0 or above 1 come
-    from no sigmoid at all. It waits for the device: call it for the first frame of a video, not for each.
+    If all scores are 0.5 or more, the heatmap went through two sigmoids, because no logit was negative. If scores are
+    below 0 or above 1, it went through none. This waits for the device: call it for the first frame of a video, not for
+    every frame.
 
     Args:
-        maps: What an adapter returned. Cells that are not finite are passed over.
+        maps: What an adapter returned. Cells that are not finite are ignored.
 
     Examples:
         >>> import logging, sys, torch

@@ -1,6 +1,7 @@
 """Groups of classes with maps of their own: one memory for each, one list of detections."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
@@ -103,14 +104,10 @@ class GroupedPropagator(nn.Module):
             ValueError: As there, or if groups, their classes or their grids do not fit. No group has moved on then.
         """
         self._check(groups, reset, shift)
-        before = [(one.state, one._shape) for one in self._all()]
-        try:
+        with ExitStack() as memories:  # an error leaves all groups at the same frame
+            for one in self._all():
+                memories.enter_context(one.whole_or_nothing())
             outputs = tuple(self._propagate(number, maps, reset, shift) for number, maps in enumerate(groups))
-        except Exception:  # whatever it is, all groups stay at the same frame
-            for one, (state, shape) in zip(self._all(), before, strict=True):
-                one._remember(state)
-                one._shape = shape
-            raise
         return GroupedOutput(self._join([output.detections for output in outputs]), outputs)
 
     def coast(self, frames: int = 1, *, shift: Tensor | None = None) -> Detections:
@@ -123,7 +120,11 @@ class GroupedPropagator(nn.Module):
         Returns:
             The detections of all groups in the last of these frames, without extras.
         """
-        return self._join([one.coast(frames, shift=shift) for one in self._all()])
+        with ExitStack() as memories:
+            for one in self._all():
+                memories.enter_context(one.whole_or_nothing())
+            found = [one.coast(frames, shift=shift) for one in self._all()]
+        return self._join(found)
 
     def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
         """Forget the past of some streams (an index, a list or a ``(B,)`` bool mask), or of all."""
@@ -189,12 +190,11 @@ _PLAIN = tuple(name for name in Detections._fields if name != "extras")
 def _only(detections: Detections, kept: Tensor) -> Detections:
     """Turn what is not kept into padding, behind what is."""
 
-    def clear(field: Tensor, padding: int = 0) -> Tensor:
-        return field.masked_fill(~kept.view(*kept.shape, *[1] * (field.dim() - 2)), padding)
+    def clear(field: Tensor) -> Tensor:
+        return field.masked_fill(~kept.view(*kept.shape, *[1] * (field.dim() - 2)), 0)
 
-    fields = {name: clear(getattr(detections, name)) for name in _PLAIN if name != "track_ids"}
-    extras = {name: clear(field) for name, field in detections.extras.items()}
-    return _reorder(Detections(**fields, track_ids=clear(detections.track_ids, -1), extras=extras))
+    cleared = detections.map(clear)
+    return _reorder(cleared._replace(track_ids=torch.where(kept, detections.track_ids, -1)))
 
 
 def _reorder(detections: Detections) -> Detections:
@@ -204,5 +204,4 @@ def _reorder(detections: Detections) -> Detections:
     def take(field: Tensor) -> Tensor:
         return field.gather(1, order.view(*order.shape, *[1] * (field.dim() - 2)).expand_as(field))
 
-    fields = {name: take(getattr(detections, name)) for name in _PLAIN}
-    return Detections(**fields, extras={name: take(field) for name, field in detections.extras.items()})
+    return detections.map(take)

@@ -26,8 +26,9 @@ def metric_boxes(detections: Detections, grid: BirdsEyeGrid) -> Tensor:
     if missing := [name for name in ("height", "dim", "rot") if name not in extras]:
         raise ValueError(f"detections must hold the extras of adapters.centerpoint, missing {', '.join(missing)}")
     ends = detections.boxes
-    center = (ends[..., :2] + ends[..., 2:]) / 2  # voxels
-    center = center * center.new_tensor(grid.voxel_size) + center.new_tensor(grid.start)
+    x, y = ((ends[..., :2] + ends[..., 2:]) / 2).unbind(-1)  # voxels
+    (across, along), (left, low) = grid.voxel_size, grid.start
+    center = torch.stack([x * across + left, y * along + low], dim=-1)
     sine, cosine = extras["rot"].unbind(-1)
     yaw = torch.atan2(sine, cosine).unsqueeze(-1)
     velocity = [extras["vel"]] if "vel" in extras else []
@@ -61,8 +62,10 @@ def ego_shift(motion: Tensor, grid: BirdsEyeGrid) -> Tensor:
     """
     if motion.dim() != 3 or tuple(motion.shape[1:]) not in ((4, 4), (3, 3)):
         raise ValueError(f"motion must have shape (B, 4, 4) or (B, 3, 3), got {tuple(motion.shape)}")
-    turn, move = motion[:, :2, :2], motion[:, :2, -1]
-    side, start = motion.new_tensor(grid.cell_size), motion.new_tensor(grid.start)
-    turned = ((turn - torch.eye(2, dtype=turn.dtype, device=turn.device)) * start).sum(2)  # exactly 0 without a turn
-    moved = (turned + move) / side
-    return torch.cat([turn * side / side[:, None], moved[:, :, None]], dim=2)
+    (across, along), (left, low) = grid.cell_size, grid.start
+    (xx, xy, x), (yx, yy, y) = ((row[:, 0], row[:, 1], row[:, -1]) for row in (motion[:, 0], motion[:, 1]))
+    moved_x = ((xx - 1) * left + xy * low + x) / across  # exactly the way itself without a turn
+    moved_y = (yx * left + (yy - 1) * low + y) / along
+    rows = [torch.stack([xx, xy * (along / across), moved_x], dim=1)]
+    rows.append(torch.stack([yx * (across / along), yy, moved_y], dim=1))
+    return torch.stack(rows, dim=1)

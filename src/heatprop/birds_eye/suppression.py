@@ -11,6 +11,7 @@ from heatprop.peaks import outranks
 from heatprop.structures import Detections
 from heatprop.suppression import suppress
 
+_STILL = 1e-12  # below it an edge runs along a side
 _MARGIN = 1e-5  # share of a side: of two edges that coincide exactly one counts
 
 
@@ -38,6 +39,8 @@ class CircleSuppression(NamedTuple):
 class RotatedSuppression(NamedTuple):
     """Drop each detection whose turned box overlaps that of a kept better one (``rotate_nms_pcdet``).
 
+    A carried detection whose dimensions are not remembered stands with the upright box of the memory.
+
     Attributes:
         grid: Where the cells lie.
         iou_threshold: Largest overlap that is let through, in [0, 1] (``nms_iou_threshold``).
@@ -50,8 +53,7 @@ class RotatedSuppression(NamedTuple):
 
     def __call__(self, detections: Detections) -> Tensor:
         """Tell which detections are kept, shape ``(B, K)``, ``bool``."""
-        boxes = metric_boxes(detections, self.grid)
-        iou = rotated_iou(torch.cat([boxes[..., :2], boxes[..., 3:5], boxes[..., -1:]], dim=-1))
+        iou = rotated_iou(_ground_boxes(detections, self.grid))
         return _keep(detections, iou > self.iou_threshold, self.limit)
 
 
@@ -75,15 +77,15 @@ def rotated_iou(boxes: Tensor) -> Tensor:
         >>> rotated_iou(torch.tensor([[square, turned]]))[0, 0, 1]
         tensor(0.7071)
     """
-    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
-    half, area = boxes[..., 2:4] / 2, boxes[..., 2] * boxes[..., 3]
-    corners = _corners(boxes)  # (B, K, 4, 2), around the box's own centre, counterclockwise
-    to_other = boxes[:, :, None, :2] - boxes[:, None, :, :2]  # (B, K, K, 2), from the second's centre
-    own = _edges_inside(corners, to_other, boxes[..., 4], half * (1 + _MARGIN))
-    others = _edges_inside(corners, to_other, boxes[..., 4], half * (1 - _MARGIN))
-    # each part is measured around the centre of the box that clips: bring the second one to the same point
-    common = (own[0] + others[0].transpose(1, 2) - _cross(others[1].transpose(1, 2), to_other)) / 2
-    common = common.clamp(min=0)
+    x, y, across, along, yaw = boxes.to(torch.promote_types(boxes.dtype, torch.float32)).unbind(2)  # (B, K) each
+    corners = _corners(across / 2, along / 2, yaw)
+    right, up = x.unsqueeze(2) - x.unsqueeze(1), y.unsqueeze(2) - y.unsqueeze(1)  # (B, K, K), second to first
+    own, *_ = _edges_inside(corners, (right, up), yaw, (across / 2 * (1 + _MARGIN), along / 2 * (1 + _MARGIN)))
+    parts = _edges_inside(corners, (right, up), yaw, (across / 2 * (1 - _MARGIN), along / 2 * (1 - _MARGIN)))
+    others, step_x, step_y = (part.transpose(1, 2) for part in parts)
+    # each sum is taken around the centre of the box that clips: bring the second one to the same point
+    common = ((own + others + right * step_y - up * step_x) / 2).clamp(min=0)
+    area = across * along
     return common / (area.unsqueeze(2) + area.unsqueeze(1) - common)
 
 
@@ -94,47 +96,51 @@ def _keep(detections: Detections, near: Tensor, limit: int | None) -> Tensor:
     return kept if limit is None else kept & (kept.cumsum(1) <= limit)
 
 
-def _axes(yaw: Tensor) -> Tensor:
-    """Directions of the two sides, shape ``(B, K, 2, 2)``: side, then (x, y)."""
-    cosine, sine = yaw.cos(), yaw.sin()
-    return torch.stack([torch.stack([cosine, -sine], dim=-1), torch.stack([sine, cosine], dim=-1)], dim=-2)
+def _ground_boxes(detections: Detections, grid: BirdsEyeGrid) -> Tensor:
+    """``(x, y, across, along, yaw)``, shape ``(B, K, 5)``, in metres."""
+    boxes, ends = metric_boxes(detections, grid), detections.boxes
+    width, height = (ends[..., 2:] - ends[..., :2]).unbind(-1)
+    upright = torch.stack([width * grid.voxel_size[0], height * grid.voxel_size[1]], dim=-1)
+    sides = torch.where(boxes[..., 3:5] > 0, boxes[..., 3:5], upright)
+    return torch.cat([boxes[..., :2], sides, boxes[..., -1:]], dim=-1)
 
 
-def _corners(boxes: Tensor) -> Tensor:
-    """Corners around each box's own centre, counterclockwise, shape ``(B, K, 4, 2)``."""
-    across, along = (_axes(boxes[..., 4]) * boxes[..., 2:4, None] / 2).unbind(2)  # (B, K, 2) each
-    return torch.stack([-across - along, across - along, across + along, along - across], dim=2)
+def _corners(across: Tensor, along: Tensor, yaw: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The four corners ``(x, y)`` around each box's own centre, counterclockwise, ``(B, K)`` each."""
+    cosine, sine = yaw.cos(), yaw.sin()  # one side points to (cosine, -sine), the other to (sine, cosine)
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return [(i * across * cosine + j * along * sine, j * along * cosine - i * across * sine) for i, j in signs]
 
 
-def _edges_inside(corners: Tensor, offset: Tensor, yaw: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+def _edges_inside(
+    corners: list[tuple[Tensor, Tensor]], offset: tuple[Tensor, Tensor], yaw: Tensor, half: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Clip the edges of each first box by each second one.
 
     Args:
-        corners: Of the first, around its centre, shape ``(B, K, 4, 2)``.
-        offset: From the second's centre to the first's, shape ``(B, K, K, 2)``.
+        corners: Of the first, around its centre, four times ``(x, y)``, ``(B, K)`` each.
+        offset: From the second's centre to the first's, x and y, ``(B, K, K)`` each.
         yaw: Of the second, shape ``(B, K)``.
-        half: Half sides of the second, shape ``(B, K, 2)``.
+        half: Half sides of the second, ``(B, K)`` each.
 
     Returns:
-        Sum of the cross products of the parts inside, around the second's centre, shape ``(B, K, K)``, and sum of the
-        parts as vectors, shape ``(B, K, K, 2)``.
+        Sum of the cross products of the parts inside, around the second's centre, and sum of the parts as vectors, x
+        and y, ``(B, K, K)`` each.
     """
-    axes, half = _axes(yaw).unsqueeze(1), half.unsqueeze(1)  # (B, 1, K, ...)
-    crosses, vectors = torch.zeros_like(offset[..., 0]), torch.zeros_like(offset)
-    for edge in range(4):
-        start = corners[:, :, None, edge] + offset  # (B, K, K, 2)
-        step = (corners[:, :, (edge + 1) % 4] - corners[:, :, edge]).unsqueeze(2)  # (B, K, 1, 2)
-        place = (axes * start.unsqueeze(3)).sum(4)  # (B, K, K, 2), along the second's sides
-        speed = (axes * step.unsqueeze(3)).sum(4)
-        speed = torch.where(speed.abs() < 1e-12, 1e-12, speed)
-        first, second = (-half - place) / speed, (half - place) / speed
-        enters = torch.minimum(first, second).amax(3).clamp(min=0)
-        leaves = torch.maximum(first, second).amin(3).clamp(max=1)
-        share = (leaves - enters).clamp(min=0)  # (B, K, K)
-        crosses = crosses + share * _cross(start, step)
-        vectors = vectors + share.unsqueeze(3) * step
-    return crosses, vectors
-
-
-def _cross(first: Tensor, second: Tensor) -> Tensor:
-    return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
+    cosine, sine = yaw.cos().unsqueeze(1), yaw.sin().unsqueeze(1)  # (B, 1, K)
+    across, along = (side.unsqueeze(1) for side in half)
+    crosses, sum_x, sum_y = (torch.zeros_like(offset[0]) for _ in range(3))
+    for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
+        x, y = (part.unsqueeze(2) + away for part, away in zip(start, offset, strict=True))  # (B, K, K)
+        step_x, step_y = (there.unsqueeze(2) - here.unsqueeze(2) for here, there in zip(start, end, strict=True))
+        enters, leaves = torch.zeros_like(x), torch.ones_like(x)
+        for along_x, along_y, limit in ((cosine, -sine, across), (sine, cosine, along)):
+            place, speed = x * along_x + y * along_y, step_x * along_x + step_y * along_y
+            pace = torch.where(speed.abs() < _STILL, _STILL, speed).reciprocal()
+            middle, reach = -place * pace, limit * pace.abs()
+            enters, leaves = torch.maximum(enters, middle - reach), torch.minimum(leaves, middle + reach)
+        share = (leaves - enters).clamp_(min=0)
+        crosses += share * (x * step_y - y * step_x)
+        sum_x += share * step_x
+        sum_y += share * step_y
+    return crosses, sum_x, sum_y

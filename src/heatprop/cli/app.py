@@ -9,7 +9,7 @@ from heatprop.cli.demo import demo
 from heatprop.cli.eval import eval_app
 from heatprop.cli.make_benchmark import make_benchmark
 from heatprop.cli.reproduce import reproduce
-from heatprop.cli.run import run
+from heatprop.cli.run import TakesFiles, run
 from heatprop.cli.suggest_radius import suggest_radius_for
 from heatprop.cli.train import train
 from heatprop.cli.tune import tune
@@ -35,7 +35,7 @@ def heatprop(
         typer.echo(context.get_help())
 
 
-app.command()(run)
+app.command(cls=TakesFiles)(run)
 app.command()(demo)
 app.add_typer(eval_app, name="eval")
 app.command()(tune)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from heatprop.cli.terminal import progress, reporting
+from heatprop.formats.whole_files import sweep
 
 
 def demo(
@@ -19,5 +20,6 @@ def demo(
     """Show on two real clips what the memory changes: a face that flickers without it, and scene cuts."""
     from heatprop.demo import run_demo  # it needs matplotlib and the clips
 
+    sweep(out)
     with reporting("demo"), progress("CenterFace") as on_frame:
         run_demo(out, degrade=degrade, quick=quick, seed=seed, on_frame=on_frame)

@@ -16,7 +16,7 @@ from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.hits import track_hits
 from heatprop.evaluation.matching import RuleLike
 from heatprop.formats.bad_rows import Skipped
-from heatprop.formats.whole_files import replacing
+from heatprop.formats.whole_files import replacing, sweep
 from heatprop.maps.detecting import Setting
 from heatprop.maps.saved import iterate_saved_maps
 from heatprop.maps.table1 import Comparison, compare_methods, rows_of_table1
@@ -48,6 +48,7 @@ def vid(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate a detection file on ImageNet VID by the devkit's rule."""
+    _protect(json, detections, frames)
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         material = load_vid(root, detections, frames=frames, split=split, quantize=quantize, skipped=skipped)
@@ -68,6 +69,7 @@ def mot(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate detections or a tracker's results on MOTChallenge sequences."""
+    _protect(json, detections)
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         _report(load_mot(root, detections, quantize=quantize, skipped=skipped), rule.of_subsets, json, plots, skipped)
@@ -84,6 +86,7 @@ def coco(
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Evaluate COCO results at IoU 0.5, with motion and flicker where the annotations have videos."""
+    _protect(json, annotations, detections)
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
         material = load_coco(annotations, detections, quantize=quantize, skipped=skipped)
@@ -126,6 +129,15 @@ def maps(
         console = make_console()
         console.print(method_table(rows))
         _print(console, shown, {})
+
+
+def _protect(json: Path | None, *inputs: Path | None) -> None:
+    """Refuse to replace an input by the figures."""
+    if json is not None:
+        for path in inputs:
+            if path is not None and path.exists() and json.exists() and path.samefile(json):
+                raise typer.BadParameter(f"{json} is read, and would be replaced; choose another file")
+        sweep(json.parent, spare=[path for path in inputs if path is not None])
 
 
 def _compare(comparison: Comparison, rule: RuleLike) -> dict[str, Report]:

@@ -48,7 +48,7 @@ Quantize = Annotated[
     bool, typer.Option("--quantize", help="Round corners to whole cells before displacement is measured.")
 ]
 Maps = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of saved maps, an .npz per video.")]
-Radius = Annotated[int, propagator_option("radius")]
+Radius = Annotated[int, propagator_option("radius", max=64)]
 Alpha = Annotated[float, propagator_option("alpha")]
 Beta = Annotated[float, propagator_option("beta")]
 NmsThreshold = Annotated[float, propagator_option("nms_threshold")]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from heatprop.cli.terminal import progress, reporting
+from heatprop.formats.whole_files import sweep
 from heatprop.synthetic.benchmark import make_benchmark as render_benchmark
 from heatprop.synthetic.scenes import SceneOptions
 from heatprop.synthetic.sprites import CLASSES
@@ -43,6 +44,7 @@ def make_benchmark(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     with reporting("make-benchmark", resume="the same options"):
+        sweep(out, deep=True)
         _render(out, train, val, seed, scene, workers)
 
 

@@ -22,7 +22,7 @@ def propagator_option(name: str, **details: Any) -> Any:
     """
     low, high = option_range(name)
     flag = f"--{name.replace('_', '-')}"
-    return typer.Option(flag, min=low, max=high, help=option_help(name), **details)
+    return typer.Option(flag, **{"min": low, "max": high, "help": option_help(name), **details})
 
 
 def paper_or_steady(name: str) -> str:

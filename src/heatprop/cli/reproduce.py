@@ -15,6 +15,7 @@ from heatprop.evaluation.matching import RuleLike
 from heatprop.formats.bad_rows import Skipped
 from heatprop.formats.imagenet import read_vid
 from heatprop.formats.imagenet_lists import FrameList, list_frames, read_frame_list
+from heatprop.formats.whole_files import sweep
 from heatprop.reproducing.moments import draw_moments
 from heatprop.reproducing.plan import (
     Plan,
@@ -77,6 +78,7 @@ def reproduce(
     from heatprop.reproducing.running import ReadingOptions
 
     with reporting("reproduce", resume=f"--out {out}"):
+        sweep(out, deep=True)
         skipped = Skipped() if skip_bad else None
         listed = list_frames(data, split) if frames is None else read_frame_list(frames, skipped=skipped)
         if checkpoint is None:

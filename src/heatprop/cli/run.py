@@ -1,14 +1,17 @@
 """``heatprop run``: a detector with a memory on video files; extra ``cli`` (Typer, Rich, Pillow)."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from heatprop.cli import run_options as use
 from heatprop.cli.memory import make_memory
-from heatprop.cli.terminal import FAILED, INTERRUPTED, Terminal, progress
+from heatprop.cli.terminal import FAILED, SIGNALLED, Terminal, progress, reporting
+from heatprop.formats.whole_files import partial_path, sweep
 from heatprop.running import (
     Detector,
     DetectorError,
@@ -20,8 +23,25 @@ from heatprop.running import (
     load_detector,
     run_video,
 )
+from heatprop.running.auto_radius import fit_radius
+from heatprop.running.detectors import find_labels
 from heatprop.running.results import Cuts
-from heatprop.video import CameraMotion
+from heatprop.running.videos import Watched
+from heatprop.video import CameraMotion, VideoReader
+
+_SENSIBLE: dict[str, tuple[float, float, str]] = {  # lowest, highest, and why not more
+    "score": (0, 1, "it is a score"),
+    "mask_scale": (0.1, 100, "areas that are larger cover the whole picture"),
+    "stride": (-math.inf, 1024, "one cell would be larger than the picture"),
+}
+
+
+class TakesFiles(TyperCommand):
+    """A command that takes a file for one even if its name begins with a dash, like ``-dash.mp4``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write such names so that they are no options."""
+        return super().parse_args(ctx, [f"./{arg}" if arg[:1] == "-" and Path(arg).is_file() else arg for arg in args])
 
 
 def run(
@@ -37,7 +57,9 @@ def run(
     score: use.Score = 0.2,
     mask_scale: use.MaskScale = 1.3,
     container: use.ContainerOption = use.Container.mp4,
+    skip_existing: use.SkipExisting = False,
     detector: use.DetectorName = "faces",
+    classes: use.Classes = None,
     adapter: use.AdapterOption = None,
     detector_size: use.DetectorSize = None,
     stride: use.Stride = 4,
@@ -63,8 +85,10 @@ def run(
 
     Sound is copied. Files that are there already are replaced by whole ones only.
 
-    The exit code is 0 if all went well, 1 if a video could not be processed to its end, 130 after Ctrl-C.
+    The exit code is 0 if all went well, 1 if a video could not be processed to its end, 130 after Ctrl-C, and 143 or
+    129 after SIGTERM or SIGHUP.
     """
+    _refuse_absurd({"score": score, "mask_scale": mask_scale, "stride": stride})
     annotated = not blur if annotate is None else annotate
     wanted = Wanted(annotated, blur, compare, json, mask_scale, f".{container}", save_maps, mot, coco)
     if not wanted.paths(out, ""):
@@ -75,7 +99,7 @@ def run(
     try:
         memory = make_memory(
             steady=steady,
-            radius=radius,
+            radius=None if radius in (None, "auto") else _cells(radius),
             alpha=alpha,
             beta=beta,
             nms_threshold=nms_threshold,
@@ -96,9 +120,27 @@ def run(
         camera=CameraMotion() if camera_motion else None,
         every=every,
         mask_scale=mask_scale if blur else None,
+        labels=None if classes is None else _find_labels(classes, loaded),
     )
     detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
-    _run_all(list(dict.fromkeys(videos)), detecting, wanted, out, _scene_cuts() if scene_cuts else None)
+    named = dict(zip(dict.fromkeys(videos), distinct_stems(list(dict.fromkeys(videos))), strict=True))
+    _make_folder(out, named, wanted)
+    if skip_existing:
+        named = _without_finished(named, wanted, out)
+    with reporting("run"):
+        cuts = _scene_cuts() if scene_cuts else None
+        prepare = _choose_radius(found, cuts) if radius == "auto" else None
+        _run_all(named, detecting, wanted, out, cuts, prepare)
+
+
+def _refuse_absurd(options: dict[str, float | None]) -> None:
+    """Refuse what would take for ever, or all memory, or mean nothing."""
+    for name, value in options.items():
+        low, high, reason = _SENSIBLE[name]
+        if value is not None and not low <= value <= high:
+            option = f"--{name.replace('_', '-')}"
+            bounds = f"at most {high:g}" if low == -math.inf else f"from {low:g} to {high:g}"
+            raise typer.BadParameter(f"{option} must be {bounds}, got {value:.10g}; {reason}")
 
 
 def _load(name: str, adapter: str | None, device: str) -> Detector:
@@ -108,6 +150,31 @@ def _load(name: str, adapter: str | None, device: str) -> Detector:
         raise typer.BadParameter(str(error)) from error
 
 
+def _cells(radius: str | None) -> int:
+    try:
+        return int(radius or "")
+    except ValueError:
+        raise typer.BadParameter(
+            f"must be a whole number of cells, or auto, got {radius!r}", param_hint="--radius"
+        ) from None
+
+
+def _choose_radius(
+    detector: FrameDetector, scene_cuts: Callable[[], Cuts] | None
+) -> Callable[[VideoReader, Watched], str]:
+    def prepare(video: VideoReader, watch: Watched) -> str:
+        return fit_radius(detector, video, cuts=None if scene_cuts is None else scene_cuts(), watch=watch)
+
+    return prepare
+
+
+def _find_labels(classes: str, detector: Detector) -> frozenset[int]:
+    try:
+        return find_labels(classes, detector.class_names)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--classes") from error
+
+
 def _scene_cuts() -> Callable[[], Cuts]:
     from heatprop.video.scenes import SceneCuts  # it needs OpenCV, which does not load everywhere
 
@@ -115,25 +182,22 @@ def _scene_cuts() -> Callable[[], Cuts]:
 
 
 def _run_all(
-    videos: list[Path],
+    named: dict[Path, str],
     detector: FrameDetector | TwoPassDetector,
     wanted: Wanted,
     out: Path,
     scene_cuts: Callable[[], Cuts] | None,
+    prepare: Callable[[VideoReader, Watched], str] | None,
 ) -> NoReturn:
-    stems = distinct_stems(videos)
-    _protect(videos, [path for stem in stems for path in wanted.paths(out, stem).values()])
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(
-            f"{out} is no folder and cannot be made: {error.strerror}", param_hint="--out"
-        ) from error
     terminal, summaries = Terminal(), list[Summary]()
-    for number, (path, stem) in enumerate(zip(videos, stems, strict=True), start=1):
+    for number, (path, stem) in enumerate(named.items(), start=1):
         cuts = None if scene_cuts is None else scene_cuts()
-        with progress(f"{number}/{len(videos)} {path.name}") as on_frame:
-            summary = run_video(path, detector, wanted=wanted, folder=out, stem=stem, cuts=cuts, on_frame=on_frame)
+        with progress(f"{number}/{len(named)} {path.name}") as on_frame:
+            summary = run_video(
+                path, detector, wanted=wanted, folder=out, stem=stem, cuts=cuts, on_frame=on_frame, prepare=prepare
+            )
+        if wanted.blurred and not summary.problem:
+            summary.problem = summary.warning and f"{path}: {summary.warning}, so nothing is blurred"
         terminal.outcome(summary)
         summaries.append(summary)
         if summary.interrupted:
@@ -142,17 +206,42 @@ def _run_all(
     raise typer.Exit(_exit_code(summaries))
 
 
-def _protect(videos: list[Path], outputs: list[Path]) -> None:
-    """Refuse to replace an input by an output."""
-    inputs = {path.resolve() for path in videos}
-    for path in outputs:
-        if path.resolve() in inputs:
+def _make_folder(out: Path, named: dict[Path, str], wanted: Wanted) -> None:
+    """Make the folder of the results, and remove what killed processes left in it."""
+    outputs = [path for video, stem in named.items() for path in wanted.paths(out, stem, video).values()]
+    for path in [*outputs, *map(partial_path, outputs)]:
+        if any(_is_same(path, video) for video in named):
             raise typer.BadParameter(
                 f"{path} is one of the videos and would be replaced; choose another folder", param_hint="--out"
             )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{out} is no folder and cannot be made: {error.strerror}", param_hint="--out"
+        ) from error
+    sweep(out, spare=named)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Tell whether two paths are one file; some file systems do not tell a from A."""
+    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
+
+
+def _without_finished(named: dict[Path, str], wanted: Wanted, out: Path) -> dict[Path, str]:
+    """Leave out the videos all of whose results are there, and say how many."""
+    left = {
+        path: stem
+        for path, stem in named.items()
+        if not all(result.exists() for result in wanted.paths(out, stem, path).values())
+    }
+    if len(left) < len(named):
+        typer.echo(f"{len(named) - len(left)} of {len(named)} videos are finished already and skipped", err=True)
+    return left
 
 
 def _exit_code(summaries: list[Summary]) -> int:
-    if any(summary.interrupted for summary in summaries):
-        return INTERRUPTED
+    for summary in summaries:
+        if summary.interrupted:
+            return SIGNALLED + summary.interrupted
     return FAILED if any(summary.problem for summary in summaries) else 0

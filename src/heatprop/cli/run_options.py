@@ -56,7 +56,7 @@ def _of_memory(*names: str, **details: Any) -> Any:
     return typer.Option(*names, rich_help_panel=_MEMORY, **details)
 
 
-Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Video files.", show_default=False)]
+Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Video files.", show_default=False)]
 OutFolder = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder for the results; made if it is not there.", show_default=False)
 ]
@@ -99,24 +99,35 @@ Score = Annotated[
     float,
     _written(
         metavar="0..1",
-        min=0,
-        max=1,
         help="How sure it must be before something is drawn, blurred, written or counted. Lower it if faces are "
         "missed, raise it if other things are taken for faces. (The memory itself works from 0.05 on.)",
     ),
 ]
 MaskScale = Annotated[
-    float, _written(metavar="TIMES", min=0.1, help="How many times as wide and high as its box a blurred area is.")
+    float, _written(metavar="TIMES", help="How many times as wide and high as its box a blurred area is.")
+]
+SkipExisting = Annotated[
+    bool,
+    _written("--skip-existing", help="Leave out videos whose results are all there: go on where a run was stopped."),
 ]
 ContainerOption = Annotated[Container, _written(metavar="mp4|mkv|mov|webm", help="Kind of the video files written.")]
 
 DetectorName = Annotated[
     str,
     _of_detector(
-        metavar="faces|MODULE:CALLABLE",
+        metavar="faces|FILE.py:CALLABLE",
         help="What finds the objects: the face detector CenterFace, or your own function or torch module, such as "
-        "package.module:detect. It gets a picture as a float tensor (1, 3, H, W), RGB from 0 to 255, and returns "
-        "heatprop.HeadMaps.",
+        "mine.py:detect or package.module:detect. It gets a picture as a float tensor (1, 3, H, W), RGB from 0 to "
+        "255, and returns heatprop.HeadMaps.",
+    ),
+]
+Classes = Annotated[
+    str | None,
+    _of_detector(
+        metavar="NAMES",
+        help="Draw, blur, write and count only these classes: names with commas between them if your detector has an "
+        "attribute class_names, else numbers from 0.",
+        show_default="all",
     ),
 ]
 AdapterOption = Annotated[
@@ -132,6 +143,7 @@ DetectorSize = Annotated[
     _of_detector(
         metavar="PIXELS",
         min=32,
+        max=16384,
         help="Longer side of the picture that the detector sees. Smaller is faster, larger finds smaller faces; the "
         "results keep the size of the video.",
         show_default="that of the video",
@@ -165,7 +177,14 @@ Steady = Annotated[
         "apart. What you set yourself still holds.",
     ),
 ]
-Radius = Annotated[int | None, _of_propagator("radius", "CELLS")]
+Radius = Annotated[
+    str | None,
+    _of_memory(
+        metavar="CELLS|auto",
+        help=f"{option_help('radius')} auto: what covers 95 % of the motions in the first 150 frames of each video.",
+        show_default=paper_or_steady("radius"),
+    ),
+]
 Alpha = Annotated[float | None, _of_propagator("alpha", "0..1")]
 Beta = Annotated[float | None, _of_propagator("beta", "0..inf")]
 TopK = Annotated[int, propagator_option("top_k", metavar="COUNT", rich_help_panel=_MEMORY)]

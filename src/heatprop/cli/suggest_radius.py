@@ -36,7 +36,7 @@ class Moved(NamedTuple):
 
 def suggest_radius_for(
     folder: use.Maps,
-    radius: Annotated[int, typer.Option(min=1, help="How far objects are followed, in cells.")] = FOLLOW.radius,
+    radius: Annotated[int, typer.Option(min=1, max=64, help="How far objects are followed, in cells.")] = FOLLOW.radius,
     score: Annotated[
         float, typer.Option(min=0, max=1, help="Network score from which a detection is followed.")
     ] = SURE,

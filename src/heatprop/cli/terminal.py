@@ -4,18 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from heatprop.running.detectors import DetectorError
+from heatprop.running.interrupts import signal_of
 from heatprop.running.summary import Summary
 from heatprop.running.videos import OnFrame
 
 FAILED = 1
-INTERRUPTED = 130  # what a shell expects after Ctrl-C
+SIGNALLED = 128  # added to the number of the signal, as shells do: 130 after Ctrl-C
 WIDTH = 110
 """Columns of the tables where the output is no terminal."""
 
@@ -28,7 +27,7 @@ def make_console() -> Console:
 
 @contextmanager
 def reporting(command: str, *, resume: str = "") -> Iterator[None]:
-    """Say what ended a command, and exit: with 1 after a problem with its input, with 130 after Ctrl-C.
+    """Say what ended a command, and exit: 1 after a problem with its input, 130 after Ctrl-C, 143 after SIGTERM.
 
     Args:
         command: Its name.
@@ -42,7 +41,7 @@ def reporting(command: str, *, resume: str = "") -> Iterator[None]:
     except KeyboardInterrupt as stop:
         again = f"interrupted; start it again with {resume} to go on" if resume else "interrupted"
         typer.echo(str(stop) or again, err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(SIGNALLED + signal_of(stop)) from None
 
 
 @contextmanager
@@ -103,36 +102,60 @@ class Terminal:
             self.tell(f"wrote {path}")
 
     def table(self, summaries: Sequence[Summary]) -> None:
-        """Print the figures of all videos."""
-        table = Table(box=SIMPLE_HEAD)
-        table.add_column("video", overflow="fold")
-        columns: dict[str, Callable[[Summary], int]] = {
-            "frames": lambda one: one.frames,
-            "not\nlooked at": lambda one: one.coasted,
-            "detections": lambda one: one.detections,
-            "carried": lambda one: one.carried,
-            "masked\nonly": lambda one: one.masked_only,
-            "gaps\nclosed": lambda one: one.gaps_closed,
-            "scene\ncuts": lambda one: one.cuts,
-            "not\nreadable": lambda one: one.unreadable,
-            "scores not\n0 to 1": lambda one: one.outside,
-        }
-        for name in ("not\nlooked at", "masked\nonly", "not\nreadable", "scores not\n0 to 1"):
-            if not any(columns[name](one) for one in summaries):  # what most runs have not
-                del columns[name]
-        for name in (*columns, "frames/s"):
-            table.add_column(name, justify="right", no_wrap=True)
+        """Print the figures of all videos; a name that is too long for its column has a line of its own."""
         names = [one.path.name for one in summaries]
-        unique = len(set(names)) == len(names)  # else only the folders tell them apart
-        for one in summaries:
-            counts = (str(count(one)) for count in columns.values())
-            table.add_row(Text(one.path.name if unique else str(one.path)), *counts, f"{one.frames_per_second:.1f}")
-        self._out.print(table)
+        if len(set(names)) < len(names):  # only the folders tell them apart
+            names = [str(one.path) for one in summaries]
+        columns = dict(_COLUMNS)
+        for name in _RARE:
+            if all(columns[name](one) == "0" for one in summaries):
+                del columns[name]
+        rows = [[count(one) if one.frames else "-" for count in columns.values()] for one in summaries]
+        heads = [name.split("\n") for name in columns]
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)] if rows else [0] * len(heads)
+        widths = [max(width, *map(len, head)) + 2 for width, head in zip(widths, heads, strict=True)]
+        left = max(len("video"), min(max(map(len, names), default=0), self._out.width - sum(widths)))
+        for line in range(2):
+            above = [head[line - 2] if len(head) > 1 - line else "" for head in heads]
+            self._print("video" if line else "", above, left, widths, style="bold")
+        self._out.print("─" * (left + sum(widths)))
+        for name, row in zip(names, rows, strict=True):
+            self._print(name, row, left, widths)
+        for name, one in zip(names, summaries, strict=True):
+            if one.warning:
+                self._out.print(Text(f"warning: {name}: {one.warning}", style="red"), soft_wrap=True)
         failed = sum(bool(one.problem) for one in summaries)
         if failed and len(summaries) > 1:
             self.tell(
                 f"{failed} of {len(summaries)} videos could not be processed to their end, see above", style="red"
             )
+
+    def _print(self, name: str, cells: Sequence[str], left: int, widths: Sequence[int], *, style: str = "") -> None:
+        if len(name) > left:
+            self._out.print(Text(name), soft_wrap=True)
+            name = ""
+        numbers = "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        self._out.print(Text(f"{name.ljust(left)}{numbers}", style=style), soft_wrap=True)
+
+
+_RARE = _COASTED, _MASKED, _UNREADABLE, _OUTSIDE = (
+    "not\nlooked at",
+    "masked\nonly",
+    "not\nreadable",
+    "scores not\n0 to 1",
+)
+_COLUMNS: dict[str, Callable[[Summary], str]] = {
+    "frames": lambda one: str(one.frames),
+    _COASTED: lambda one: str(one.coasted),
+    "detections": lambda one: str(one.detections),
+    "carried": lambda one: str(one.carried),
+    _MASKED: lambda one: str(one.masked_only),
+    "gaps\nclosed": lambda one: str(one.gaps_closed),
+    "scene\ncuts": lambda one: str(one.cuts),
+    _UNREADABLE: lambda one: str(one.unreadable),
+    _OUTSIDE: lambda one: str(one.outside),
+    "frames/s": lambda one: f"{one.frames_per_second:.1f}",
+}
 
 
 class _Speed(ProgressColumn):

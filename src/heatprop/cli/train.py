@@ -10,6 +10,7 @@ import typer
 
 from heatprop.centernet.configuration import CONFIG_FILE, PRESETS, TrainingConfig, from_plain, to_plain
 from heatprop.cli.terminal import reporting
+from heatprop.formats.whole_files import sweep
 
 _SECTIONS = {  # first option of a section of the help -> its title
     "backbone": "Network",
@@ -62,6 +63,7 @@ def train(**options: Any) -> None:
     from heatprop.centernet.training import train as run_training
 
     with reporting("train"):
+        sweep(wanted.out, deep=True)
         result = run_training(
             wanted.config,
             data=wanted.data,
@@ -101,7 +103,10 @@ def _settle(options: dict[str, Any]) -> _Wanted:
     places |= {name: given[name] for name in ("data", "out") if name in given}
     if missing := [f"--{name}" for name in ("data", "out") if name not in places]:
         raise ValueError(f"{' and '.join(missing)} must be given")
-    return _Wanted(Path(places["data"]), Path(places["out"]), from_plain(values, "the command line"))
+    wanted = _Wanted(Path(places["data"]), Path(places["out"]), from_plain(values, "the command line"))
+    if wanted.config.weights is not None and Path(wanted.config.weights).resolve().parent == wanted.out.resolve():
+        raise ValueError(f"weights must not lie in --out, where they would be replaced, got {wanted.config.weights}")
+    return wanted
 
 
 def _read(path: Path) -> dict[str, Any]:

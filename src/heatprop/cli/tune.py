@@ -13,6 +13,7 @@ from heatprop.cli.terminal import make_console, progress, reporting
 from heatprop.evaluation.matching import Rule
 from heatprop.evaluation.motion import uncovered_pairs
 from heatprop.formats.bad_rows import Skipped
+from heatprop.formats.whole_files import sweep
 from heatprop.maps.detecting import HP, Setting
 from heatprop.reports.documents import write_json
 from heatprop.tuning.choosing import MOST_FOLDS, Advice, advise
@@ -41,6 +42,7 @@ def tune(
     Started again with the same --out, an interrupted search goes on where it was.
     """
     base = replace(HP, nms_threshold=nms_threshold, score_threshold=score_threshold)
+    sweep(out)
     skipped = Skipped() if skip_bad else None
     with reporting("tune", resume=f"--out {out}"):
         clips = Clips(folder, skipped=skipped)

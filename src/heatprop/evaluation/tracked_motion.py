@@ -19,8 +19,8 @@ def tracked_displacement(
 
     A detection has a displacement if the frame before has one of the same ``track_ids``, the network saw both, and each
     is the other's nearest of its class: where somebody else is nearer, the identity may have passed from one object to
-    another. Only motions that the propagator can follow are seen, so **run it with a large radius and**
-    ``claim_once=True`` (``followed_maps.FOLLOW``); what is missed or blurred is not seen, fast objects most
+    another. Only motions that the propagator can follow are seen, so **run it with a large radius, each tracklet
+    passed to one detection** (``heatprop.maps.FOLLOW``); what is missed or blurred is not seen, fast objects most
     of all. Shares of uncovered pairs are therefore rather too small.
 
     Args:

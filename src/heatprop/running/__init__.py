@@ -1,7 +1,7 @@
 """What ``heatprop run`` does: video files through a detector and a memory into files; extras ``cli`` and ``video``."""
 
 from heatprop.running.detectors import ADAPTERS, Detector, DetectorError, load_detector
-from heatprop.running.found import Found, FrameResult, NetworkMaps
+from heatprop.running.frame_results import Found, FrameResult, NetworkMaps
 from heatprop.running.maps import MapWriter
 from heatprop.running.outputs import Outputs, Wanted
 from heatprop.running.records import RecordWriter, records

@@ -1,12 +1,13 @@
 """The detector that a command line names: CenterFace or anybody's, as a function from a picture to its maps."""
 
 import importlib
+import importlib.util
 import inspect
 import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -50,12 +51,14 @@ class Detector(NamedTuple):
         adapter: From raw output to ``HeadMaps``; ``None`` if the network must give them itself.
         device: Where the pictures must be.
         threads: CPU threads of torch while the network runs; ``None`` for as many as there are around it.
+        class_names: Name of each class, in the order of the heatmap's channels; empty where the detector tells none.
     """
 
     name: str
     network: Callable[[Tensor], Any]
     adapter: adapters.Adapter | None
     device: torch.device
+    class_names: tuple[str, ...] = ()
     threads: int | None = None
 
     def __call__(self, pixels: Tensor) -> HeadMaps:
@@ -94,8 +97,9 @@ def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu")
     """Find the detector of a name and make it ready.
 
     Args:
-        name: ``"faces"`` for CenterFace, else ``"package.module:callable"``; the current folder counts
-            as a place for packages. A module of torch is moved to ``device`` and put into ``eval`` mode.
+        name: ``"faces"`` for CenterFace, else ``"package.module:callable"`` or ``"folder/file.py:callable"``; the
+            current folder counts as a place for packages. A module of torch is moved to ``device`` and put into
+            ``eval`` mode. What the callable, or else its module, has as ``class_names`` are the names of the classes.
         adapter: One of `ADAPTERS`, for a callable that does not return HeadMaps.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or another one that torch knows.
 
@@ -109,10 +113,38 @@ def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu")
     if name == FACES:
         return _load_faces(device)
     place = find_device(device)
-    network = _find(name)
+    network, class_names = _find(name)
     if isinstance(network, nn.Module):
         network = network.to(place).eval()
-    return Detector(name, network, None if adapter is None else ADAPTERS[adapter], place, torch.get_num_threads())
+    read = None if adapter is None else ADAPTERS[adapter]
+    return Detector(name, network, read, place, class_names, torch.get_num_threads())
+
+
+def find_labels(wanted: str, class_names: tuple[str, ...]) -> frozenset[int]:
+    """Tell which classes are meant by names or numbers.
+
+    Args:
+        wanted: Names, or numbers from 0, with commas between them.
+        class_names: Those of the detector; empty where it tells none.
+
+    Returns:
+        Their numbers.
+
+    Raises:
+        ValueError: If the detector has no such class.
+
+    Examples:
+        >>> sorted(find_labels("plate,0", ("face", "person", "plate")))
+        [0, 2]
+    """
+    labels = set()
+    for word in (part.strip() for part in wanted.split(",")):
+        number = class_names.index(word) if word in class_names else int(word) if word.isdecimal() else -1
+        if number < 0 or (class_names and number >= len(class_names)):
+            known = ", ".join(class_names) or "no names: give numbers from 0, or give it an attribute class_names"
+            raise ValueError(f"classes must be of the detector's, got {word!r}; it has {known}")
+        labels.add(number)
+    return frozenset(labels)
 
 
 def in_one_line(error: BaseException) -> str:
@@ -149,14 +181,16 @@ def _load_faces(device: str) -> Detector:
         faces = CenterFace(device=device)
     except (OSError, RuntimeError, ValueError) as error:
         raise DetectorError(str(error)) from error
-    return Detector(FACES, faces, adapters.centerface, torch.device("cpu"))  # it takes pictures to its device itself
+    cpu = torch.device("cpu")  # it takes pictures to its device itself
+    return Detector(FACES, faces, adapters.centerface, cpu, ("face",))
 
 
-def _find(name: str) -> Callable[[Tensor], Any]:
-    module_name, _, path = name.partition(":")
+def _find(name: str) -> tuple[Callable[[Tensor], Any], tuple[str, ...]]:
+    """The callable of a name, and the names of its classes."""
+    module_name, _, path = name.rpartition(":")
     if not module_name or not path:
-        raise DetectorError(f"--detector must be 'faces' or package.module:callable, got {name!r}")
-    module = found = _import(module_name)
+        raise DetectorError(f"--detector must be 'faces', package.module:callable or file.py:callable, got {name!r}")
+    module = found = _import_file(Path(module_name)) if module_name.endswith(".py") else _import(module_name)
     for step in path.split("."):
         if not hasattr(found, step):
             raise DetectorError(f"{module_name} has no {path!r}; it has: {', '.join(_callables(module)) or 'nothing'}")
@@ -165,7 +199,32 @@ def _find(name: str) -> Callable[[Tensor], Any]:
         raise DetectorError(f"{name} is a class; name an instance of it, or a function, that takes a batch of pictures")
     if not callable(found):
         raise DetectorError(f"{name} is a {type(found).__name__}, which cannot be called with a batch of pictures")
-    return found
+    return found, _class_names(name, getattr(found, "class_names", getattr(module, "class_names", ())))
+
+
+def _class_names(detector: str, found: Any) -> tuple[str, ...]:
+    names = [found[label] for label in sorted(found)] if isinstance(found, Mapping) else found
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise DetectorError(f"class_names of {detector} must be the names of its classes in their order, got {found!r}")
+    return tuple(names)
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise DetectorError(f"there is no file {path}; --detector names a Python file, a colon and a callable in it")
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # for what it imports from beside it
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise DetectorError(f"{path} cannot be imported")
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's module does
+        del sys.modules[path.stem]
+        raise DetectorError(f"{path} cannot be imported: {in_one_line(error)}") from error
+    return module
 
 
 def _import(name: str) -> ModuleType:

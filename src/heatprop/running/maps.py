@@ -15,7 +15,7 @@ from heatprop.formats.whole_files import WholeFile
 from heatprop.maps.saved import compact_maps
 from heatprop.offline.frame_store import FrameStore
 from heatprop.running.detectors import DetectorError
-from heatprop.running.found import FrameResult, NetworkMaps
+from heatprop.running.frame_results import FrameResult, NetworkMaps
 
 _DENSE = ("heatmap", "offset", "size")
 _NO_OBJECTS: dict[str, NDArray[Any]] = {

@@ -9,10 +9,12 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from heatprop.running import still_pictures
 from heatprop.running.detectors import DetectorError
-from heatprop.running.found import Found, FrameResult
+from heatprop.running.frame_results import Found, FrameResult
 from heatprop.running.maps import MapWriter
 from heatprop.running.records import RecordWriter
+from heatprop.running.still_pictures import StillWriter
 from heatprop.running.track_files import CocoWriter, MotWriter
 from heatprop.video import VideoReader, VideoWriter
 from heatprop.video.drawing import annotate, blur, side_by_side, title_height
@@ -55,10 +57,12 @@ class Wanted(NamedTuple):
     mot: bool = False
     coco: bool = False
 
-    def paths(self, folder: Path, stem: str) -> dict[str, Path]:
-        """Name the files of a video: ``<stem>_annotated.mp4``, ``<stem>.jsonl`` and so on."""
+    def paths(self, folder: Path, stem: str, source: Path | None = None) -> dict[str, Path]:
+        """Name the files of a video: ``<stem>_annotated.mp4``, ``<stem>.jsonl`` and so on; a picture stays one."""
+        still = source is not None and source.suffix.lower() in still_pictures.SUFFIXES
+        suffix = source.suffix if still and source is not None else self.suffix
         return {
-            kind: folder / f"{stem}{ending}{SUFFIXES.get(kind, self.suffix)}"
+            kind: folder / f"{stem}{ending}{SUFFIXES.get(kind, suffix)}"
             for kind, ending in ENDINGS.items()
             if getattr(self, kind)
         }
@@ -80,11 +84,14 @@ class Outputs:
     def __init__(self, wanted: Wanted, folder: Path, stem: str, video: VideoReader) -> None:
         self._wanted = wanted
         self._stack = ExitStack()
-        self._videos: dict[str, VideoWriter] = {}
+        self._videos: dict[str, VideoWriter | StillWriter] = {}
         self._others: list[RecordWriter | MapWriter] = []
-        for kind, path in wanted.paths(folder, stem).items():
+        for kind, path in wanted.paths(folder, stem, video.path).items():
             if kind in SUFFIXES:
                 self._others.append(_WRITERS[kind](path))
+                continue
+            if path.suffix.lower() in still_pictures.SUFFIXES:
+                self._videos[kind] = StillWriter(path)
                 continue
             sides, extra = (2, title_height(video.height, video.width)) if kind == "compared" else (1, 0)
             self._videos[kind] = VideoWriter(
@@ -94,7 +101,10 @@ class Outputs:
     @property
     def files(self) -> list[Path]:
         """Where the files are, after the block."""
-        writers: Iterable[VideoWriter | RecordWriter | MapWriter] = (*self._videos.values(), *self._others)
+        writers: Iterable[VideoWriter | StillWriter | RecordWriter | MapWriter] = (
+            *self._videos.values(),
+            *self._others,
+        )
         return [writer.saved_to for writer in writers if writer.saved_to is not None]
 
     @property
@@ -145,7 +155,13 @@ class Outputs:
 
 def _annotated(result: FrameResult, found: Found, *, identified: bool) -> Image:
     texts = [
-        (f"{label}: " if result.classes > 1 else "") + (f"#{id_}  " if identified else "") + f"{score:.2f}"
-        for label, id_, score in zip(found.labels, found.ids, found.scores, strict=True)
+        f"{_class_of(label, result)}{f'#{id_}  ' if identified else ''}{score:.2f}"
+        for label, id_, score in zip(found.labels.tolist(), found.ids, found.scores, strict=True)
     ]
     return annotate(result.frame.image, found.boxes, texts=texts, carried=found.carried.tolist())
+
+
+def _class_of(label: int, result: FrameResult) -> str:
+    if result.classes == 1:
+        return ""
+    return f"{result.class_names[label] if label < len(result.class_names) else label}: "

@@ -44,7 +44,14 @@ class OwnBoxes(NamedTuple):
         middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, scale * (boxes[:, 2:] - boxes[:, :2]) / 2
         low, high = self.boxes[:, None, :2], self.boxes[:, None, 2:]  # (n, 1, 2)
         inside = np.any(np.all((low >= middle - half) & (high <= middle + half), axis=2), axis=1)
-        return self._replace(boxes=self.boxes[~inside], scores=self.scores[~inside], labels=self.labels[~inside])
+        return self._only(~inside)
+
+    def of_classes(self, labels: list[int]) -> "OwnBoxes":
+        """Keep those of some classes."""
+        return self._only(np.isin(self.labels, labels))
+
+    def _only(self, kept: NDArray[np.bool_]) -> "OwnBoxes":
+        return self._replace(boxes=self.boxes[kept], scores=self.scores[kept], labels=self.labels[kept])
 
 
 NO_BOXES = OwnBoxes(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from heatprop.formats.whole_files import WholeFile
-from heatprop.running.found import FrameResult
+from heatprop.running.frame_results import FrameResult
 
 
 class RecordWriter:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from heatprop.checks import check_maps
 from heatprop.detector import Turns
+from heatprop.evidence import clean_scores, seen_cells
 from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
-from heatprop.running.found import Found, FrameResult, NetworkMaps
+from heatprop.running.frame_results import Found, FrameResult, NetworkMaps
 from heatprop.running.picture import Picture, fit
 from heatprop.running.reading import NO_BOXES, Reading, check_values, own_boxes
 from heatprop.structures import Detections, HeadMaps
@@ -35,6 +37,7 @@ class FrameDetector:
         every: The detector looks at every n-th frame, and at the first of each scene; the memory fills the others.
         mask_scale: How many times as wide and high as its box a covered area is: the results then hold what the
             detector alone finds outside of these areas. ``None`` where nothing is to be covered.
+        labels: Which classes are returned; ``None`` for all. The memory keeps them all.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class FrameDetector:
         camera: CameraMotion | None = None,
         every: int = 1,
         mask_scale: float | None = None,
+        labels: frozenset[int] | None = None,
     ) -> None:
         self._detector = detector
         self._propagator = propagator
+        self._set = propagator.options
         self._score = score
         self._longer_side = longer_side
         self._memoryless = _without_memory(propagator) if compare else None
@@ -59,6 +64,7 @@ class FrameDetector:
         self._camera = camera
         self._turns = Turns(every)
         self._mask_scale = mask_scale
+        self._labels = None if labels is None else torch.tensor(sorted(labels))
         self._first_id = 0  # of the scene
         self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
 
@@ -92,6 +98,13 @@ class FrameDetector:
         self._first_id, self._turns = 0, Turns(self._turns.every)
         if self._camera is not None:
             self._camera.reset()
+
+    def use_radius(self, radius: int | None) -> None:
+        """Give the memory another radius, in cells; ``None`` for the one that it had at first. It forgets all."""
+        options = self._set
+        if radius is not None:
+            options = replace(options, radius=radius, max_radius=max(radius, options.max_radius))
+        self._propagator = HeatmapPropagator.from_options(options)
 
     @property
     def propagator(self) -> HeatmapPropagator:
@@ -174,6 +187,7 @@ class FrameDetector:
                 reached = (propagated.prior_score() > 0).any(1, keepdim=True)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
         found = self._found(picture, detections, first_id=first_id)
+        best = clean_scores(maps.heatmap, seen_cells(maps, stride=self._propagator.stride)).amax().item()
         return FrameResult(
             frame,
             found,
@@ -182,6 +196,8 @@ class FrameDetector:
             maps.size is None,
             maps.heatmap.shape[1],
             network,
+            best=best,
+            class_names=self._detector.class_names,
             masked_only=reading.own.outside(found.boxes, scale=max(self._mask_scale or 1.0, 1.0)),
             unreadable=reading.unreadable,
             outside=reading.outside,
@@ -237,12 +253,16 @@ class FrameDetector:
         if self._mask_scale is not None and maps.size is not None:
             own = own_boxes(maps, options, score=max(self._score, options.score_threshold))
             own = own._replace(boxes=picture.video_boxes(own.boxes))
+            if self._labels is not None:
+                own = own.of_classes(self._labels.tolist())
         unreadable, outside = check_values(maps, stride=options.stride, score=options.score_threshold)
         return Reading(own, unreadable, outside)
 
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()
         shown = found["scores"] >= self._score
+        if self._labels is not None:
+            shown &= torch.isin(found["labels"], self._labels.to(shown.device))
         arrays = {name: value[shown].cpu().numpy() for name, value in found.items() if name != "extras"}
         network_scores = arrays["network_scores"].astype(np.float64)
         return Found(

@@ -25,6 +25,10 @@ class StoredMaps(Sequence[HeadMaps]):
     They are kept in half precision: scores of 0.003 and more, others become 0; offsets and sizes within 2 cells of a
     score above 0.02, elsewhere they become half a cell and 0, so that a memory that reaches further keeps its size.
 
+    This is not the sparse format of `heatprop.maps.sparse`: its bound on what a memory can hold goes forward in time
+    only, up to a radius of 5 and an alpha of 0.98, and it is packed when the last frame is known. Here the memory goes
+    backward too, has any radius and alpha, and hours of video are read in any order.
+
     Args:
         store: Where they are.
     """

@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from heatprop.running.found import FrameResult
+from heatprop.options import PropagatorOptions
+from heatprop.running.frame_results import FrameResult
+
+_NOISE = PropagatorOptions().score_threshold  # nothing below it is ever detected
 
 
 @dataclass
@@ -22,11 +25,12 @@ class Summary:
         masked_only: Boxes that only the masks hold, all frames together: the detector's own that the memory misses.
         unreadable: Frames whose maps have cells that count and cannot be read.
         outside: Frames whose maps have scores outside [0, 1].
+        best: The detector's highest score in any frame.
         seconds: How long it took.
         files: What was written.
         notes: What of the audio was left out and why.
         problem: What went wrong; empty if nothing did.
-        interrupted: Whether Ctrl-C ended it.
+        interrupted: Number of the signal that ended it: Ctrl-C, or another one to end; 0 if none did.
     """
 
     path: Path
@@ -39,11 +43,12 @@ class Summary:
     masked_only: int = 0
     unreadable: int = 0
     outside: int = 0
+    best: float = 0.0
     seconds: float = 0.0
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problem: str = ""
-    interrupted: bool = False
+    interrupted: int = 0
     _in_gap: set[int] = field(
         default_factory=set, repr=False
     )  # objects that only the memory showed when the detector last looked
@@ -52,6 +57,14 @@ class Summary:
     def frames_per_second(self) -> float:
         """How fast it went; 0 before the first frame."""
         return self.frames / self.seconds if self.seconds else 0.0
+
+    @property
+    def warning(self) -> str:
+        """What makes the results useless although nothing went wrong; empty if nothing does."""
+        if not self.frames or self.best >= _NOISE:
+            return ""
+        said = "gives no score that can be read" if not self.best else f"never scores above {self.best:.2g}"
+        return f"the detector {said}, which is noise: nothing was found in any frame"
 
     def add(self, result: FrameResult) -> None:
         """Count a frame."""
@@ -66,6 +79,7 @@ class Summary:
         self.masked_only += len(result.masked_only.boxes)
         self.unreadable += result.unreadable
         self.outside += result.outside
+        self.best = max(self.best, result.best)
         if not result.coasted:
             self.gaps_closed += len(self._in_gap & seen)
             self._in_gap = carried

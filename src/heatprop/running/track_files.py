@@ -6,7 +6,7 @@ from os import PathLike
 
 from heatprop.formats.coco import coco_result_rows
 from heatprop.formats.mot import mot_track_rows
-from heatprop.running.found import FrameResult
+from heatprop.running.frame_results import FrameResult
 from heatprop.running.records import RecordWriter
 
 

@@ -8,7 +8,7 @@ from heatprop.offline.frame_store import FrameStore
 from heatprop.offline.merging import Combine
 from heatprop.offline.two_pass import backward_pass, check_video_shape, merged_pass
 from heatprop.running.detectors import DetectorError
-from heatprop.running.found import FrameResult
+from heatprop.running.frame_results import FrameResult
 from heatprop.running.results import Cuts, FrameDetector
 from heatprop.running.stored_maps import StoredMaps, StoredShifts
 from heatprop.video import Frame, VideoError, VideoReader

@@ -1,15 +1,15 @@
 """One video file through detector and memory into its output files; and how several share a folder."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import av
 
-from heatprop.running.detectors import DetectorError
-from heatprop.running.found import FrameResult
-from heatprop.running.interrupts import Interrupts
+from heatprop.running.detectors import DetectorError, in_one_line
+from heatprop.running.frame_results import FrameResult
+from heatprop.running.interrupts import Interrupts, signal_of
 from heatprop.running.outputs import Outputs, Wanted
 from heatprop.running.results import Cuts, FrameDetector
 from heatprop.running.summary import Summary
@@ -18,6 +18,7 @@ from heatprop.running.two_pass import TwoPassDetector
 from heatprop.video import VideoError, VideoReader
 
 T = TypeVar("T")
+Watched = Callable[[Iterable[Any]], Iterator[Any]]
 
 
 class OnFrame(Protocol):
@@ -42,11 +43,12 @@ def run_video(
     stem: str,
     cuts: Cuts | None = None,
     on_frame: OnFrame | None = None,
+    prepare: Callable[[VideoReader, Watched], str] | None = None,
 ) -> Summary:
     """Process one video and write its files.
 
-    What goes wrong with this video is told in the summary, not raised. Of a damaged file everything that
-    decodes is processed and kept. Ctrl-C ends the video and is told there, too.
+    What goes wrong with this video, whatever it is, is told in the summary, not raised. Of a damaged file everything
+    that decodes is processed and kept. A signal to end, such as Ctrl-C, ends the video and is told there, too.
 
     Args:
         path: The video.
@@ -56,6 +58,7 @@ def run_video(
         stem: How their names begin.
         cuts: Tells whether a scene starts with an image; ``None`` for one scene.
         on_frame: Called after each frame.
+        prepare: Called before with the video and what lets signals through between its frames; gives a note.
 
     Returns:
         The figures, the files and the problem, if any.
@@ -64,17 +67,22 @@ def run_video(
     start = time.perf_counter()
     with Interrupts() as interrupts, torch_threads(1):  # the detector of a user gets its own again
         try:
+            if prepare is not None:
+                with VideoReader(path) as video:
+                    summary.notes.append(prepare(video, interrupts.between))
             with VideoReader(path) as video:
                 results = _results(detector, video, cuts, interrupts, on_frame)
                 _write(results, Outputs(wanted, folder, stem, video), summary, video.frame_count, on_frame)
-        except KeyboardInterrupt:
-            summary.interrupted = True
+        except KeyboardInterrupt as stop:
+            summary.interrupted = signal_of(stop)
         except DetectorError as error:
             number = summary.frames if error.frame is None else error.frame
             summary.problem = f"{path}, frame {number}: {error}"
         except (VideoError, OSError, av.FFmpegError) as error:
             summary.problem = str(error) if str(path) in str(error) else f"{path}: {error}"
-    summary.interrupted |= interrupts.pressed  # while the files were being finished
+        except (Exception, SystemExit) as error:  # whatever it is, the next video is not to blame
+            summary.problem = f"{path}, frame {summary.frames}: {in_one_line(error)}"
+    summary.interrupted = summary.interrupted or interrupts.number  # it came while the files were being finished
     summary.seconds = time.perf_counter() - start
     return summary
 
@@ -112,7 +120,8 @@ def _write(
             except VideoError as error:  # damaged: what decodes is kept
                 summary.problem = str(error)
     finally:
-        summary.files, summary.notes = outputs.files, outputs.notes
+        summary.files = outputs.files
+        summary.notes += outputs.notes
 
 
 def distinct_stems(paths: Sequence[Path]) -> list[str]:

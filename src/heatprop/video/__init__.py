@@ -23,7 +23,7 @@ __all__ = ["CameraMotion", "Frame", "SceneCuts", "VideoError", "VideoReader", "V
 
 
 def __getattr__(name: str) -> Any:
-    """Load `SceneCuts` when somebody asks for it: OpenCV, which it needs, does not load everywhere."""
+    """Load `SceneCuts` only when it is used: it needs OpenCV, which does not load everywhere."""
     if name == "SceneCuts":
         from heatprop.video.scenes import SceneCuts
 

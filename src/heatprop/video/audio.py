@@ -14,7 +14,7 @@ _REHEARSED = 16  # packets of each stream, tried before a long run depends on th
 
 
 class AudioCopy:
-    """The audio streams of ``source``, on their way into ``target`` as they are.
+    """Copy the audio streams of ``source`` into ``target`` unchanged.
 
     Args:
         source: The file with the audio; ``None`` for no audio.
@@ -22,7 +22,7 @@ class AudioCopy:
 
     Attributes:
         copied: Whether audio is being copied.
-        note: Why audio is missing, or where it breaks off; empty when nothing is lost.
+        note: Why audio is missing, or where it stops; empty if nothing is lost.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -71,7 +71,7 @@ class AudioCopy:
 
 
 def _refusal(source: Path, container: str) -> str:
-    """Say why a container will not take the audio of a file; empty when it will, or when there is none.
+    """Say why a container cannot hold the audio of a file; empty if it can, or if there is none.
 
     Some refuse a codec at once, some with the first packets, some only when they write their index at
     the very end: so a few packets go into a file in memory first.

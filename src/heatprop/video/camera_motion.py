@@ -94,7 +94,7 @@ class CameraMotion:
         return grey
 
     def _estimate(self, last: Image, now: Image) -> Motion | None:
-        """The motion in small pixels, (0, 0) the middle of the first; None where there is none to be sure of."""
+        """The motion in small pixels, (0, 0) the middle of the first; None if no motion is certain."""
         points = self._corners(last)
         if len(points) < _LEAST_POINTS:
             return None
@@ -113,7 +113,7 @@ class CameraMotion:
         return motion if self._fits_better(motion, last, now) else None
 
     def _fits_better(self, motion: Motion, last: Image, now: Image) -> bool:
-        """Whether the last picture, moved along, differs less from this one, where it covers it."""
+        """Whether the last picture, once moved, differs less from this one where the two overlap."""
         size = now.shape[::-1]
         inside = self._cv2.warpAffine(np.ones_like(last), motion, size) > 0
         moved = self._cv2.warpAffine(last, motion, size)
@@ -121,7 +121,7 @@ class CameraMotion:
         return bool(with_it < without)
 
     def _corners(self, grey: Image) -> NDArray[np.float32]:
-        """The best corners of each part, shape (n, 1, 2), so that no object takes them all."""
+        """The best corners of each part of the picture, shape (n, 1, 2), so that they do not all lie on one object."""
         distance = max(grey.shape) / 64
         corners = self._cv2.goodFeaturesToTrack(grey, _MOST, 0.005, distance)  # the best first
         if corners is None:
@@ -174,7 +174,7 @@ def _is_sure(
     agree: NDArray[np.bool_],
     shape: tuple[int, ...],
 ) -> bool:
-    """Whether all this can only be the camera: see `CameraMotion`."""
+    """Whether this motion can only be the camera's: see `CameraMotion`."""
     moved = start @ motion[:, :2].T + motion[:, 2]  # (n, 2)
     scatter = np.median(np.abs(end - moved)[agree])  # of points that follow the camera: noise
     least = max(_STILL, 3 * scatter)

@@ -1,4 +1,4 @@
-"""Decode all of a file that can be decoded, and note what could not."""
+"""Decode everything in a file that can be decoded, and note what could not."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,11 +16,11 @@ _MISSING_SECONDS, _MISSING_FRAMES = 0.2, 2  # what of it may be missing before a
 
 
 class VideoError(RuntimeError):
-    """A file that is no video, holds no frame, or is damaged or cut off."""
+    """The file is not a video, holds no frame, or is damaged or cut off."""
 
 
 class Pictures:
-    """The decoded pictures of a file's best video stream, an iterator that damage does not stop.
+    """Iterate over the decoded pictures of a file's best video stream; damage does not stop it.
 
     Args:
         path: The file.
@@ -28,11 +28,11 @@ class Pictures:
     Attributes:
         container: The open file.
         stream: Its video stream.
-        damage: The first thing that went wrong, so far; empty when nothing did.
+        damage: The first thing that went wrong so far; empty if nothing did.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        VideoError: If the file is no video.
+        VideoError: If the file is not a video.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,7 +81,7 @@ class Pictures:
             self._note(f"it cannot be read to its end: {error.strerror}")
 
     def _declared_end(self) -> float:
-        """Tell how long the header says that the file is, in seconds; 0 where it does not say."""
+        """Return the length of the file according to its header, in seconds; 0 if the header does not say."""
         name = self.container.format.name
         if name == "avi":  # FFmpeg cuts the duration of a file that was cut off, but not the number of frames
             return float(self.stream.frames * self.stream.time_base)
@@ -107,23 +107,23 @@ def open_file(path: Path) -> Any:
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(str(path.absolute()), metadata_errors="replace")  # or "a:b.mp4" is of the protocol a
     except av.InvalidDataError as error:
         raise VideoError(
-            f"{path} is no video, or lacks its index because copying or recording it broke off ({error.strerror}); "
-            "try to play it, then copy or record it again"
+            f"{path} is not a video, or lacks its index because copying or recording it was interrupted "
+            f"({error.strerror}); try to play it, then copy or record it again"
         ) from error
     except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def start_time(container: Any) -> Fraction:
-    """Tell when a file starts: the time, in seconds, that is taken off every timestamp in it.
+    """Return the start time of a file, in seconds, which is subtracted from all its timestamps.
 
     Args:
         container: PyAV's container, open for reading.
 
     Returns:
-        The container's start where that is above 0, else 0: audio that starts a moment early stays early.
+        The container's start if it is above 0, else 0: audio that starts slightly early stays early.
     """
     return max(Fraction(0), Fraction(container.start_time or 0, av.time_base))

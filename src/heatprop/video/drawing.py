@@ -1,6 +1,6 @@
-"""Draw detections on pictures, or make what lies under them unrecognisable; extra ``cli`` (Pillow).
+"""Draw detections on pictures, or make the area under them unrecognisable; extra ``cli`` (Pillow).
 
-Pillow and not OpenCV: its letters are smooth at any size, and it needs no library of the desktop.
+We use Pillow and not OpenCV because its letters are smooth at any size and it needs no desktop library.
 """
 
 import math
@@ -19,6 +19,7 @@ except ImportError as error:
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+Place = tuple[int, int, int, int]  # left, top, right, bottom
 
 # Blue and orange stay apart for colour-blind eyes too, and black letters are readable on both.
 SEEN: Colour = (86, 180, 233)
@@ -33,19 +34,20 @@ _SMALLEST_AVERAGE = 4.0  # side of the area behind each of them, in pixels
 def annotate(image: Image, boxes: ArrayLike, *, texts: Sequence[str], carried: Sequence[bool]) -> Image:
     """Draw boxes with labels: blue where the network saw the object, orange where the memory carried it.
 
-    Lines and letters grow with the picture. A box without area is drawn as a small cross.
+    Lines and letters scale with the picture. Labels keep clear of each other where there is room. A box with no area is
+    drawn as a small cross.
 
     Args:
         image: RGB picture, shape ``(H, W, 3)``, ``uint8``.
         boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels; they may reach over the border.
-        texts: What to write at each box; nothing where it is empty.
+        texts: What to write at each box; an empty text writes nothing.
         carried: Which boxes are drawn in orange.
 
     Returns:
         A new picture of the same shape.
 
     Raises:
-        ValueError: If a shape or a length is not the one above, or a box is not finite.
+        ValueError: If a shape or a length is wrong, or a box is not finite.
 
     Examples:
         >>> import numpy as np
@@ -66,17 +68,17 @@ def annotate(image: Image, boxes: ArrayLike, *, texts: Sequence[str], carried: S
     colours = [CARRIED if flag else SEEN for flag in carried]
     for box, colour in zip(places, colours, strict=True):
         _outline(draw, box, colour, width=_line_width(H, W))
+    taken = list[Place]()
     for box, text, colour in zip(places, texts, colours, strict=True):  # above all lines
-        _label(draw, box, text, colour, height=H, width=W)
+        _label(draw, box, text, colour, taken, height=H, width=W)
     return np.array(picture)
 
 
 def blur(image: Image, boxes: ArrayLike, *, scale: float = 1.3) -> Image:
-    """Make what lies in boxes unrecognisable.
+    """Make the contents of boxes unrecognisable.
 
-    Of each enlarged box only about 5 x 5 averages are left, drawn as a smooth blur: whatever was finer,
-    eyes and mouth of a face of any size, is not in the new picture and cannot be computed back. The whole
-    rectangle is covered.
+    Only about 5 x 5 averages of each enlarged box remain, drawn as a smooth blur. Finer detail, such as the eyes and
+    mouth of a face of any size, is not in the new picture and cannot be computed back. The whole rectangle is covered.
 
     Args:
         image: RGB picture, shape ``(H, W, 3)``, ``uint8``.
@@ -84,10 +86,10 @@ def blur(image: Image, boxes: ArrayLike, *, scale: float = 1.3) -> Image:
         scale: Side of the blurred area divided by the box's side, above 0.
 
     Returns:
-        A new picture of the same shape; outside the enlarged boxes it is the old one bit for bit.
+        A new picture of the same shape; outside the enlarged boxes, no pixel changes.
 
     Raises:
-        ValueError: If a shape is not the one above, a box is not finite, or ``scale`` is not above 0.
+        ValueError: If a shape is wrong, a box is not finite, or ``scale`` is not above 0.
 
     Examples:
         >>> import numpy as np
@@ -138,7 +140,7 @@ def side_by_side(left: Image, right: Image, *, titles: tuple[str, str]) -> Image
 
 
 def title_height(height: int, width: int) -> int:
-    """Tell how many rows `side_by_side` adds above pictures of this size."""
+    """Return how many rows `side_by_side` adds above pictures of this size."""
     return 2 * math.ceil(0.9 * _letter_size(height, width))
 
 
@@ -166,19 +168,47 @@ def _outline(draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour
 
 
 def _label(
-    draw: ImageDraw.ImageDraw, box: NDArray[np.float64], text: str, colour: Colour, *, height: int, width: int
+    draw: ImageDraw.ImageDraw,
+    box: NDArray[np.float64],
+    text: str,
+    colour: Colour,
+    taken: list[Place],
+    *,
+    height: int,
+    width: int,
 ) -> None:
+    """Write at a box, where no other label is if there is such a place; ``taken`` grows by it."""
     x1, y1, x2, y2 = box
     if not text or x1 > width or y1 > height or x2 < 0 or y2 < 0:
         return
     font, line = ImageFont.load_default(_letter_size(height, width)), _line_width(height, width)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    wide, high = right - left + 2 * line, bottom - top + 2 * line
-    above = y1 - line - high
-    x, y = round(min(max(x1 - line, 0), width - wide)), round(above if above >= 0 else y1 + line)
-    y = min(max(y, 0), height - round(high))
+    wide, high = math.ceil(right - left + 2 * line), math.ceil(bottom - top + 2 * line)
+    corners = [
+        (round(min(max(x, 0), width - wide)), round(min(max(y, 0), height - high)))
+        for x, y in _corners(box, wide, high, line)
+    ]
+    if y1 - line - high < 0:
+        corners = [*corners[1:], corners[0]]  # there is no room above
+    places = [(x, y, x + wide, y + high) for x, y in corners]
+    place = next((one for one in places if not any(_overlap(one, other) for other in taken)), places[0])
+    taken.append(place)
+    x, y = place[:2]
     draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=colour)
     draw.text((x + line - left, y + line - top), text, fill=_DARK, font=font)
+
+
+def _corners(box: NDArray[np.float64], wide: int, high: int, line: int) -> list[tuple[float, float]]:
+    """Where a label may go, the best place first: above, at the top, below, beside, and further up and down."""
+    x1, y1, x2, y2 = box
+    near = [(x1 - line, y1 - line - high), (x1 - line, y1 + line), (x1 - line, y2 + line)]
+    near += [(x2 + line - wide, y2 + line), (x2 + line, y1 - line), (x1 - line - wide, y1 - line)]
+    far = [(x1 - line, y1 - line - high * step) for step in range(2, 7)]
+    return [*near, *far, *((x1 - line, y2 + line + high * step) for step in range(1, 6))]
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _line_width(height: int, width: int) -> int:
@@ -190,7 +220,7 @@ def _letter_size(height: int, width: int) -> int:
 
 
 def _averaged(region: Image, side: float) -> Image:
-    """Replace a region by the averages of squares of about that side, and go smoothly from one to the next."""
+    """Replace a region with the averages of squares of about that side, with smooth transitions."""
     height, width = region.shape[:2]
     columns, rows = max(1, round(width / side)), max(1, round(height / side))
     few = Pillow.fromarray(region).resize((columns, rows), Pillow.Resampling.BOX)

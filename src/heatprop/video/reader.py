@@ -28,7 +28,7 @@ class Frame(NamedTuple):
     Attributes:
         index: Number of the frame, from 0.
         time: When it is shown, in seconds from the start of the file.
-        image: RGB picture as it is to be seen, shape ``(H, W, 3)``, ``uint8``.
+        image: RGB picture as it should be displayed, shape ``(H, W, 3)``, ``uint8``.
     """
 
     index: int  # type: ignore[assignment]  # it hides tuple.index(), which has no use here
@@ -43,13 +43,13 @@ class Frame(NamedTuple):
 class VideoReader:
     """Read the frames of a video file one by one, in the order in which they are shown.
 
-    It is an iterator of :class:`Frame` and a context manager, and holds no more than a few frames. Of a
-    damaged file it gives every frame that decodes, then raises :class:`VideoError`. (A transport stream, .ts,
-    does not say how long it is: cut off between two packets, it is only shorter.)
+    It is an iterator of :class:`Frame` and a context manager, and keeps only a few frames in memory. From a damaged
+    file it returns every frame that decodes, then raises :class:`VideoError`. (A transport stream, .ts, does not store
+    its length: if it is cut off between two packets, it just looks shorter.)
 
-    A rotation in the file's header (phones) is applied, and frames of another size than the first are
-    scaled to it; pixels that are not square stay so. Timestamps are the file's, at a variable rate too; a
-    frame without one follows the frame before at ``rate``.
+    A rotation in the file's header (phones) is applied. Frames that differ in size from the first are scaled to it;
+    pixels that are not square stay so. Timestamps come from the file, also at a variable rate; a frame without one
+    follows the previous frame at ``rate``.
 
     Args:
         path: The file.
@@ -58,14 +58,14 @@ class VideoReader:
         path: The file.
         width: Width of the pictures, in pixels.
         height: Height of the pictures, in pixels.
-        rate: Average number of frames a second; 25 where the file does not say.
-        frame_count: How many frames to expect, an estimate; ``None`` where the file does not say.
+        rate: Average number of frames per second; 25 if the file does not say.
+        frame_count: Estimated number of frames; ``None`` if the file does not say.
         has_audio: Whether there is an audio stream.
         pixel_aspect: Width of a pixel divided by its height.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        VideoError: If the file is no video or not one frame decodes.
+        VideoError: If the file is not a video or no frame decodes.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -103,7 +103,7 @@ class VideoReader:
         return next(self._frames)
 
     def close(self) -> None:
-        """Close the file; no frame comes after that."""
+        """Close the file; it returns no more frames."""
         self._frames.close()
         self._pictures.close()
 

@@ -1,4 +1,4 @@
-"""Where a new scene starts, so that no memory crosses a cut; extra ``video`` (PySceneDetect)."""
+"""Find where a new scene starts, so that no memory crosses a cut; extra ``video`` (PySceneDetect)."""
 
 from typing import Any
 
@@ -21,15 +21,14 @@ _RATE = 25.0  # any: cuts are counted in frames
 
 
 class SceneCuts:
-    """Tell for each frame of one video, in turn, whether a new scene starts with it.
+    """Say, for each frame of one video in turn, whether a new scene starts with it.
 
-    PySceneDetect's ``ContentDetector`` without a minimal length of a scene, on pictures of the size that
-    it looks at itself: the longer side scaled down to 256 pixels. It knows a cut from the first frame
-    behind it, so ask before that frame goes through the memory. A frame of another size starts a new scene.
+    This is PySceneDetect's ``ContentDetector`` without a minimum scene length, on pictures of the size that it uses
+    itself: the longer side scaled down to 256 pixels. It recognises a cut at the first frame after it, so call it
+    before that frame goes through the memory. A frame of another size starts a new scene.
 
     Args:
-        threshold: Mean change of hue, saturation and brightness, in [0, 255], from which on two frames
-            are a cut; above 0.
+        threshold: Mean change of hue, saturation and brightness, in [0, 255], at which a cut is assumed; above 0.
 
     Raises:
         ValueError: If ``threshold`` is not above 0.

@@ -1,4 +1,4 @@
-"""Write a video file that is there when it is whole, and not before."""
+"""Write a video file that appears under its name only when it is complete."""
 
 import math
 from collections.abc import Iterable
@@ -36,31 +36,30 @@ _SD_LINES = 576  # more lines are BT.709, fewer BT.601: what players assume
 class VideoWriter:
     """Write frames, and the audio of another file, to a video file.
 
-    A context manager. It writes a private file beside the final name and moves it into place when it is
-    whole, so an older output stays until then. After an exception nothing is
-    left; after Ctrl-C (KeyboardInterrupt) what was written until then is closed properly and
-    put at ``<stem>.partial<suffix>``; without a single frame there is no file.
+    A context manager. It writes a private file beside the final name and moves it into place when it is complete, so an
+    older output stays until then. After an exception nothing is left. After Ctrl-C (KeyboardInterrupt) the frames
+    written so far become a playable ``<stem>.partial<suffix>``; without a single frame there is no file.
 
-    Pictures become H.264 (libx264) where PyAV has it and the container takes it, otherwise MPEG-4 or
-    what the container prefers. The pixel format is yuv420p, which every player shows; it has even sides
-    only, so an odd picture grows by a copy of its last row or column.
+    Pictures become H.264 (libx264) if PyAV has it and the container allows it, otherwise MPEG-4 or what the container
+    prefers. The pixel format is yuv420p, which every player shows. It needs even sides, so an odd picture is extended
+    by a copy of its last row or column.
 
     Args:
         path: The file; its suffix chooses the container: .mp4, .m4v, .mov, .mkv or .webm.
         width: Width of the pictures, in pixels.
         height: Height of the pictures, in pixels.
-        rate: Frames a second, for frames without a time and for the file's header.
-        source: A file whose audio is copied without encoding it anew, as far as the container takes it,
-            and whose pixel aspect is kept.
+        rate: Frames per second, for frames without a time and for the file's header.
+        source: A file whose audio is copied without re-encoding, if the container allows it, and whose pixel aspect is
+            kept.
 
     Attributes:
-        path: The file to be.
+        path: The final path.
         saved_to: Where the file is after the block: ``path``, the partial name, or ``None``.
         frames: How many frames were written.
         encoder: Name of the encoder.
 
     Raises:
-        ValueError: If a size or the rate is not above 0, or the suffix is none of these.
+        ValueError: If a size or the rate is not above 0, or the suffix is not one of these.
         FileNotFoundError: If there is no such folder, or no such ``source`` (on entering the block).
         VideoError: If ``source`` cannot be read (on entering the block).
     """
@@ -100,12 +99,12 @@ class VideoWriter:
 
     @property
     def audio_copied(self) -> bool:
-        """Whether the source has audio and the container takes it."""
+        """Whether the source has audio and the container can hold it."""
         return self._audio is not None and self._audio.copied
 
     @property
     def audio_note(self) -> str:
-        """What of the audio was left out and why; empty when nothing was."""
+        """Which audio was left out and why; empty if none was."""
         return "" if self._audio is None else self._audio.note
 
     def __enter__(self) -> Self:
@@ -141,8 +140,8 @@ class VideoWriter:
 
         Args:
             image: RGB picture, shape ``(height, width, 3)``, ``uint8``.
-            time: When it is shown, in seconds, later than the frame before (else one tick is added,
-                some 15 microseconds); by default one frame of ``rate`` after it.
+            time: When it is shown, in seconds, later than the previous frame (else one tick is added, about 15
+                microseconds); by default one frame of ``rate`` later.
 
         Raises:
             RuntimeError: Outside of the ``with`` block.

@@ -1,4 +1,4 @@
-"""What one frame of a video gives: its objects with the memory and without, its masks, its maps."""
+"""What one frame gives: its objects, and the maps that they come from."""
 
 from typing import NamedTuple
 
@@ -62,10 +62,12 @@ class FrameResult(NamedTuple):
         classes: How many classes the detector has.
         network: The detector's maps; ``None`` if nobody asked.
         coasted: Whether the detector did not look at it: the memory alone says where the objects are.
+        class_names: Name of each class; empty where the detector tells none.
         masked_only: What the detector alone finds and no area of the memory's boxes covers: the masks hold it, too. On
             a coasted frame it is that of the last frame that the detector has looked at.
         unreadable: Whether the detector's maps have cells that count and cannot be read.
         outside: Whether they have scores outside [0, 1].
+        best: The network's highest score that can be read, of any class, whatever the score that is asked for.
     """
 
     frame: Frame
@@ -76,6 +78,8 @@ class FrameResult(NamedTuple):
     classes: int
     network: NetworkMaps | None = None
     coasted: bool = False
+    best: float = 0.0
+    class_names: tuple[str, ...] = ()
     masked_only: OwnBoxes = NO_BOXES
     unreadable: bool = False
     outside: bool = False
