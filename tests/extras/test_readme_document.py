@@ -22,7 +22,7 @@ def test_the_first_block_of_the_readme_finds_the_face_of_a_real_video(tmp_path, 
     faces = names["faces"]  # of the last frame
     assert len(faces["boxes"]) == 1
     assert faces["ages"].tolist() == [120]  # one track from the first frame to the last
-    assert faces["extras"]["landmarks"].shape == (1, 10)
+    assert faces["carried"].shape == (1,)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

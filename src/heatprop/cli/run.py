@@ -119,6 +119,7 @@ def run(
         keep_maps=save_maps,
         camera=CameraMotion() if camera_motion else None,
         every=every,
+        mask_scale=mask_scale if blur else None,
         labels=None if classes is None else _find_labels(classes, loaded),
     )
     detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found
