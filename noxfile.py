@@ -1,9 +1,13 @@
 """Everything that is run on this project: `nox -l` lists it, `nox -s NAME` runs one part in its own environment."""
 
 import os
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import nox
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "virtualenv"
@@ -13,7 +17,9 @@ nox.options.error_on_missing_interpreters = True
 TORCH_OLDEST = "torch==2.13.0"  # the lower bound of pyproject.toml, and a small download
 TORCH_NEWEST = ("torch==2.14.1", "torchvision==0.29.1")
 TEST_TOOLS = ("pytest>=8", "hypothesis>=6.100", "pytest-cov>=5")
+GUESTS = ("supervision>=0.31", "trackers>=2.6")  # docs/supervision.md
 NEEDS_MORE = ("tests/peers", "tests/extras")  # tests that need torchvision or an extra
+COMMAND_LINE_TESTS = ("tests/extras/test_cli.py", "tests/extras/test_eval_commands.py", "tests/extras/test_running.py")
 NOTEBOOKS = sorted(Path("examples").glob("*.ipynb"))
 BENCHMARKS = sorted(Path("tests/benchmarks").glob("bench_*.py"))
 
@@ -21,7 +27,7 @@ BENCHMARKS = sorted(Path("tests/benchmarks").glob("bench_*.py"))
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test, with all extras and torchvision, and measure the branch coverage of the core."""
-    session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[all,timm]")
+    session.install(*TORCH_NEWEST, *TEST_TOOLS, *GUESTS, "-e", ".[all,timm]")
     session.run("pytest", "--cov", "--cov-report=term:skip-covered", *session.posargs)
 
 
@@ -37,6 +43,25 @@ def train_quick(session: nox.Session) -> None:
     """Train a small CenterNet for a minute or two: the loss must fall, and the detector beat chance by far."""
     session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[train,benchmark]")
     session.run("pytest", "tests/sessions/test_train_quick.py", "-s", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Make 10,000 random calls of the core, good and bad. FUZZ_SEED and FUZZ_CALLS choose others, or fewer."""
+    session.install(TORCH_OLDEST, *TEST_TOOLS, "-e", ".")
+    session.run("pytest", "tests/sessions/test_fuzz.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """Run the command line's tests on the lowest versions that pyproject.toml allows, of all extras but timm."""
+    pins = _lowest_versions(nox.project.load_toml("pyproject.toml")["project"])
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("\n".join(f"{name}=={version}" for name, version in pins.items()) + "\n")
+    session.install("-c", os.fspath(constraints), *pins, *TEST_TOOLS)
+    session.install("--no-deps", "-e", ".")
+    session.run("pip", "check")
+    session.run("pytest", *COMMAND_LINE_TESTS, *session.posargs)
 
 
 @nox.session
@@ -92,3 +117,14 @@ def reproduce_small(session: nox.Session) -> None:
     """Render a benchmark, train on it (half an hour), make the paper's tables; writes docs/reproduce-small.md."""
     session.install(*TORCH_NEWEST, "-e", ".[all,timm]")
     session.run("python", "tests/benchmarks/reproduce_small.py", *session.posargs)
+
+
+def _lowest_versions(project: dict[str, Any]) -> dict[str, str]:
+    """Give the highest of the lower bounds that each package has in the dependencies and the extras but timm."""
+    extras = (needed for name, needed in project["optional-dependencies"].items() if name != "timm")
+    bounds: dict[str, Version] = {}
+    for requirement in map(Requirement, [*project["dependencies"], *chain.from_iterable(extras)]):
+        for bound in requirement.specifier:
+            if bound.operator == ">=":
+                bounds[requirement.name] = max(Version(bound.version), bounds.get(requirement.name, Version("0")))
+    return {name: str(version) for name, version in sorted(bounds.items())}

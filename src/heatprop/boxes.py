@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from heatprop.checks import check_number, check_one_device, check_tensor
+
 
 def decode_boxes(cells: Tensor, offset: Tensor, size: Tensor, *, stride: float = 4) -> Tensor:
     r"""Turn peaks into boxes.
@@ -18,11 +20,22 @@ def decode_boxes(cells: Tensor, offset: Tensor, size: Tensor, *, stride: float =
     Returns:
         Boxes ``(x1, y1, x2, y2)``, shape ``(..., 4)``, in pixels of the network input, not clipped.
 
+    Raises:
+        TypeError: If an argument is no tensor, or ``stride`` no number.
+        ValueError: If shapes or devices differ, or ``stride`` is below 0.
+
     Examples:
         >>> import torch
         >>> decode_boxes(torch.tensor([10, 20]), torch.tensor([0.5, 0.5]), torch.tensor([3.0, 5.0]))
         tensor([36., 72., 48., 92.])
     """
+    for name, field in (("cells", cells), ("offset", offset), ("size", size)):
+        check_tensor(name, field, floating=name != "cells")
+    check_number("stride", stride, low=0)
+    if not cells.shape == offset.shape == size.shape or cells.shape[-1:] != (2,):
+        came = ", ".join(str(tuple(field.shape)) for field in (cells, offset, size))
+        raise ValueError(f"cells, offset and size must share one shape (..., 2), got {came}")
+    check_one_device(cells=cells, offset=offset, size=size)
     center = cells + offset
     return torch.cat([center - size / 2, center + size / 2], dim=-1) * stride
 
@@ -37,6 +50,10 @@ def pairwise_iou(boxes: Tensor, others: Tensor | None = None) -> Tensor:
     Returns:
         Shape ``(B, K, M)``, in the dtype of ``boxes``; NaN where the union is 0.
 
+    Raises:
+        TypeError: If an argument is no floating tensor.
+        ValueError: If shapes or devices do not fit together.
+
     Examples:
         >>> import torch
         >>> boxes = torch.tensor([[[0.0, 0, 10, 10], [20, 0, 30, 10]]])
@@ -44,6 +61,12 @@ def pairwise_iou(boxes: Tensor, others: Tensor | None = None) -> Tensor:
         tensor([[[0.3333],
                  [0.0000]]])
     """
+    for name, value in (("boxes", boxes), ("others", others)):
+        if value is not None:
+            check_tensor(name, value, floating=True, dims=3)
+            if value.shape[2] != 4 or len(value) != len(boxes):
+                raise ValueError(f"{name} must have shape (B, K, 4) with B = {len(boxes)}, got {tuple(value.shape)}")
+    check_one_device(boxes=boxes, others=boxes if others is None else others)
     low, high, area = _corners_and_areas(boxes)
     other_low, other_high, other_area = (low, high, area) if others is None else _corners_and_areas(others)
     start = torch.maximum(low.unsqueeze(3), other_low.unsqueeze(2))  # (B, 2, K, M)

@@ -53,6 +53,37 @@ def check_count(name: str, value: int, *, low: float, high: float = math.inf) ->
         raise ValueError(f"{name} must be at most {high}, got {value}")
 
 
+def check_tensor(name: str, value: object, *, floating: bool, dims: int | None = None) -> None:
+    """Require a dense tensor, of floating point numbers and of so many dimensions where that matters.
+
+    Raises:
+        TypeError: If it is none.
+        ValueError: If it has other dimensions.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; torch.as_tensor makes one")
+    if value.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; call .to_dense()")
+    if floating and value.dtype not in _DTYPES:
+        raise TypeError(
+            f"{name} must hold floating point numbers of 16 to 64 bits, got {value.dtype}; cast it with .float()"
+        )
+    if dims is not None and value.dim() != dims:
+        raise ValueError(f"{name} must have {dims} dimensions, got shape {tuple(value.shape)}")
+
+
+def check_one_device(**tensors: Tensor) -> None:
+    """Require tensors of one device.
+
+    Raises:
+        ValueError: If they are on several.
+    """
+    devices = {name: tensor.device for name, tensor in tensors.items()}
+    if len(set(devices.values())) > 1:
+        came = ", ".join(f"{name} on {device}" for name, device in devices.items())
+        raise ValueError(f"{' and '.join(devices)} must be on one device, got {came}; move them with .to()")
+
+
 def check_maps(maps: HeadMaps) -> None:
     """Require maps of one frame that fit together.
 
@@ -61,7 +92,7 @@ def check_maps(maps: HeadMaps) -> None:
         ValueError: If shapes or devices do not fit.
     """
     heatmap, offset, size, extras = maps
-    _check_tensor("heatmap", heatmap, floating=True)
+    check_tensor("heatmap", heatmap, floating=True)
     if heatmap.dim() != 4:
         hint = _HINTS.get(heatmap.dim(), "add the dimensions that are missing")
         raise ValueError(f"heatmap must have shape (B, C, H, W), got {tuple(heatmap.shape)}; {hint}")
@@ -69,13 +100,13 @@ def check_maps(maps: HeadMaps) -> None:
         raise ValueError(f"heatmap must not be empty, got shape {tuple(heatmap.shape)}; skip batches without frames")
     for name, field, meaning in (("offset", offset, "(dx, dy)"), ("size", size, "(w, h)")):
         if field is not None:
-            _check_tensor(name, field, floating=True)
+            check_tensor(name, field, floating=True)
             if field.dim() == 4 and field.shape[1] != 2:
                 raise ValueError(f"{name} has {field.shape[1]} channels, expected 2 {meaning}")
             _check_beside(name, field, heatmap, channels="2")
     check_extras(extras)
     for name, field in (extras or {}).items():
-        _check_tensor(f"extras[{name!r}]", field, floating=False)
+        check_tensor(f"extras[{name!r}]", field, floating=False)
         _check_beside(f"extras[{name!r}]", field, heatmap, channels="D")
 
 
@@ -96,7 +127,7 @@ def check_chunk(maps: HeadMaps) -> None:
         TypeError: If one is not a tensor.
         ValueError: If one does not have T frames.
     """
-    _check_tensor("heatmap", maps.heatmap, floating=True)
+    check_tensor("heatmap", maps.heatmap, floating=True)
     leading = tuple(maps.heatmap.shape[:2])
     if maps.heatmap.dim() != 5 or 0 in leading:
         came = tuple(maps.heatmap.shape)
@@ -106,7 +137,7 @@ def check_chunk(maps: HeadMaps) -> None:
     beside = {"offset": maps.offset, "size": maps.size}
     given: dict[str, Tensor] = {name: field for name, field in beside.items() if field is not None} | extras
     for name, field in given.items():
-        _check_tensor(name, field, floating=False)
+        check_tensor(name, field, floating=False)
         if field.dim() != 5 or tuple(field.shape[:2]) != leading:
             raise ValueError(
                 f"{name} must have shape (B, T, D, H, W) with (B, T) = {leading}, got {tuple(field.shape)}"
@@ -123,8 +154,8 @@ def check_state(state: Tracklets) -> None:
     if not isinstance(state, Tracklets):
         raise TypeError(f"state must be Tracklets or None, got {type(state).__name__}")
     for name, field in state._asdict().items():
-        if field is not None:
-            _check_tensor(f"state.{name}", field, floating=name in _FLOATING)
+        if field is not None or name not in Tracklets._field_defaults:
+            check_tensor(f"state.{name}", field, floating=name in _FLOATING)
             if name == "valid" and field.dtype != torch.bool:
                 raise TypeError(f"state.valid must be a bool tensor, got {field.dtype}")
             if name in _WHOLE and (field.dtype.is_floating_point or field.dtype == torch.bool):
@@ -139,6 +170,8 @@ def check_state(state: Tracklets) -> None:
                 raise ValueError(f"state.{name} must have shape {wanted}, got {tuple(field.shape)}")
             if field.device != state.valid.device:
                 raise ValueError(f"state.{name} is on {field.device}, state.valid on {state.valid.device}")
+    if state.valid.is_meta:
+        raise ValueError("state must have values, got meta tensors; pass them to step(), or move a state with .to()")
     _check_values(state)
 
 
@@ -183,7 +216,7 @@ def check_shift(shift: Tensor | None, heatmap: Tensor, *, device: torch.device |
     """
     if shift is None:
         return
-    _check_tensor("shift", shift, floating=True)
+    check_tensor("shift", shift, floating=True)
     *leading, _, H, W = heatmap.shape
     forms = {"2": (*leading, 2), "2, 3": (*leading, 2, 3), "2, H, W": (*leading, 2, H, W)}
     if tuple(shift.shape) not in forms.values():
@@ -193,17 +226,6 @@ def check_shift(shift: Tensor | None, heatmap: Tensor, *, device: torch.device |
         raise ValueError(f"shift must have shape {wanted}, in cells, got {tuple(shift.shape)}")
     if shift.device != (device or heatmap.device):
         raise ValueError(f"shift is on {shift.device}, heatmap on {device or heatmap.device}; move them to one device")
-
-
-def _check_tensor(name: str, value: object, *, floating: bool) -> None:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; torch.as_tensor makes one")
-    if value.layout != torch.strided:
-        raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; call .to_dense()")
-    if floating and value.dtype not in _DTYPES:
-        raise TypeError(
-            f"{name} must hold floating point numbers of 16 to 64 bits, got {value.dtype}; cast it with .float()"
-        )
 
 
 def _check_beside(name: str, field: Tensor, heatmap: Tensor, *, channels: str) -> None:

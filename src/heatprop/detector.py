@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from heatprop import adapters
-from heatprop.checks import check_count, check_extras, check_reset
+from heatprop.checks import check_count, check_extras, check_maps, check_reset
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
+from heatprop.tracklets import stream_numbers
 
 
 class VideoDetector(nn.Module):
@@ -169,6 +170,7 @@ class VideoDetector(nn.Module):
                     found.append(self._propagate(frames[:, t], maps.frame(seen.index(t)), reset_t, shift_t))
                 else:
                     found.append(self._coast(frames[:, t], shift_t))
+            _check_same_extras(found)
             return Detections.stack(found)
 
     def _look(self, frames: Tensor, reset: Tensor | None, shift: Tensor | None) -> Detections:
@@ -203,15 +205,16 @@ class VideoDetector(nn.Module):
                 "return HeadMaps(heatmap, offset, size) from it"
             )
         check_extras(maps.extras)
-        if not self._checked and not torch.compiler.is_compiling():
-            adapters.warn_about_scores(maps)  # waits for the device: only in the first frame
-            self._checked = True
         for value in (*maps[:3], *(maps.extras or {}).values()):
-            if value is not None and value.shape[0] != frames.shape[0]:
+            if isinstance(value, Tensor) and value.shape[:1] not in ((), frames.shape[:1]):
                 raise ValueError(
                     f"the detector must give one set of maps per frame, {frames.shape[0]} in all, got a map of "
                     f"shape {tuple(value.shape)}; it must keep the batch dimension of its input"
                 )
+        check_maps(maps)
+        if not self._checked and not torch.compiler.is_compiling():
+            adapters.warn_about_scores(maps)  # waits for the device: only in the first frame
+            self._checked = True
         return maps
 
 
@@ -243,8 +246,19 @@ class _Look(NamedTuple):
         return cls(frames.shape, {name: (value.shape[-1], value.dtype) for name, value in detections.extras.items()})
 
 
+def _check_same_extras(found: Sequence[Detections]) -> None:
+    """Require the same extras in each frame of a chunk: those of coasted frames are the last look's."""
+    kinds = [{name: (value.shape[-1], value.dtype) for name, value in one.extras.items()} for one in found]
+    for kind in kinds:
+        if kind != kinds[0]:
+            raise ValueError(
+                f"the detector's extras changed between frames, from {kinds[0]} to {kind}. "
+                "A new video probably started: call reset() before it."
+            )
+
+
 def _names_any(streams: int | Sequence[int] | Tensor) -> bool:
-    named = torch.as_tensor(streams)
+    named = stream_numbers(streams)
     return bool(named.any()) if named.dtype == torch.bool else named.numel() > 0
 
 

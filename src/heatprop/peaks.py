@@ -1,8 +1,12 @@
 """The local maxima of a heatmap and the K best of them, exact and with static shapes."""
 
+import math
+
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name that PyTorch's own documentation uses)
 from torch import Tensor
+
+from heatprop.checks import check_count, check_tensor
 
 
 def window_maximum(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
@@ -19,13 +23,16 @@ def window_maximum(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
         Maxima of the same shape and dtype.
 
     Raises:
-        ValueError: If ``kernel`` is not an odd number of at least 1.
+        TypeError: If ``heatmap`` is no floating tensor, or ``kernel`` no whole number.
+        ValueError: If ``heatmap`` has another rank, or ``kernel`` is not an odd number of at least 1.
 
     Examples:
         >>> import torch
         >>> window_maximum(torch.tensor([[[[0.1, 0.9, 0.2, 0.3]]]]))
         tensor([[[[0.9000, 0.9000, 0.9000, 0.3000]]]])
     """
+    check_tensor("heatmap", heatmap, floating=True, dims=4)
+    check_count("kernel", kernel, low=-math.inf)
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"kernel must be an odd number of at least 1, got {kernel}")
     padded = F.pad(heatmap, (kernel // 2,) * 4)
@@ -45,13 +52,15 @@ def find_peaks(heatmap: Tensor, *, kernel: int = 3) -> Tensor:
         The score at peaks, else 0; same shape and dtype.
 
     Raises:
-        ValueError: If ``kernel`` is not an odd number of at least 1.
+        TypeError: As `window_maximum`.
+        ValueError: As `window_maximum`.
 
     Examples:
         >>> import torch
         >>> find_peaks(torch.tensor([[[[0.1, 0.9, 0.2, 0.3]]]]))
         tensor([[[[0.0000, 0.9000, 0.0000, 0.3000]]]])
     """
+    check_tensor("heatmap", heatmap, floating=True, dims=4)
     heatmap = heatmap.detach()
     is_peak = torch.ge(heatmap, window_maximum(heatmap, kernel=kernel), out=torch.empty_like(heatmap))
     return is_peak.mul_(heatmap)
@@ -70,7 +79,15 @@ def top_k(peaks: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Returns:
         Scores by falling value, shape ``(B, K)``, padded with 0, and their flat index
         ``(label * H + y) * W + x``, shape ``(B, K)``, ``int64``.
+
+    Raises:
+        TypeError: If ``peaks`` is no floating tensor, or ``k`` no whole number.
+        ValueError: If ``peaks`` has another rank or no cell, or ``k`` is below 1.
     """
+    check_tensor("peaks", peaks, floating=True, dims=4)
+    check_count("k", k, low=1)
+    if 0 in peaks.shape:
+        raise ValueError(f"peaks must not be empty, got shape {tuple(peaks.shape)}; skip batches without frames")
     rows = peaks.flatten(1, 2)  # (B, C * H, W)
     W = rows.shape[2]
     row = rows.amax(2).topk(min(k, rows.shape[1]), dim=1).indices  # (B, R)

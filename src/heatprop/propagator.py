@@ -148,7 +148,10 @@ class HeatmapPropagator(TrackletMemory):
                 "A new video probably started: call reset() before it."
             )
         before = self.state
-        state, output = self._propagate(before, maps, reset, shift)
+        prior = before
+        if before is not None and self._shape is None:  # a state that was set may come from larger maps
+            prior = confine(before, heatmap.shape[1:])
+        state, output = self._propagate(prior, maps, reset, shift)
         self._follow(before, state)
         self._shape = shape
         return output

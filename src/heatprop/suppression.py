@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from heatprop.boxes import pairwise_iou
+from heatprop.checks import check_number, check_one_device, check_tensor
 from heatprop.peaks import outranks
 
 MATRIX = 300
@@ -30,7 +31,8 @@ def nms(
         Which boxes are kept, shape ``(B, K)``, ``bool``.
 
     Raises:
-        ValueError: If the shapes do not fit together.
+        TypeError: If boxes or scores are no floating tensors, labels no whole numbers, ``valid`` no ``bool``.
+        ValueError: If shapes or devices do not fit together, or ``iou_threshold`` is out of its range.
 
     Examples:
         >>> import torch
@@ -38,6 +40,7 @@ def nms(
         >>> nms(boxes, torch.tensor([[0.9, 0.8, 0.7]]), torch.tensor([[0, 0, 1]]))
         tensor([[ True, False,  True]])
     """
+    _check_boxes(boxes, scores, labels, valid, iou_threshold)
     if boxes.dim() != 3 or boxes.shape[2] != 4 or not boxes.shape[:2] == scores.shape == labels.shape:
         raise ValueError(
             "boxes must have shape (B, K, 4), scores and labels (B, K), got "
@@ -48,6 +51,23 @@ def nms(
     place = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
     order, kept = rank(boxes, scores, labels, place, valid, iou_threshold=iou_threshold)
     return torch.zeros_like(kept).scatter_(1, order, kept)
+
+
+def _check_boxes(boxes: Tensor, scores: Tensor, labels: Tensor, valid: Tensor | None, iou_threshold: float) -> None:
+    """Require what `nms` takes, beside the shapes of boxes, scores and labels."""
+    check_number("iou_threshold", iou_threshold, low=0, high=1)
+    check_tensor("boxes", boxes, floating=True)
+    check_tensor("scores", scores, floating=True)
+    check_tensor("labels", labels, floating=False)
+    if labels.is_floating_point() or labels.is_complex():
+        raise TypeError(f"labels must hold whole numbers, got {labels.dtype}; cast them with .long()")
+    if valid is not None:
+        check_tensor("valid", valid, floating=False)
+        if valid.dtype != torch.bool:
+            raise TypeError(f"valid must be a bool tensor, got {valid.dtype}")
+        if valid.shape != scores.shape:
+            raise ValueError(f"valid must have the shape of scores {tuple(scores.shape)}, got {tuple(valid.shape)}")
+    check_one_device(boxes=boxes, scores=scores, labels=labels, valid=scores if valid is None else valid)
 
 
 def rank(

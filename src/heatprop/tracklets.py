@@ -72,12 +72,15 @@ class TrackletMemory(nn.Module):
                 the next frame may have another shape.
 
         Raises:
+            TypeError: If ``streams`` is none of these.
             ValueError: If there is no such stream.
         """
         state = self.state
         if streams is None:
             self.state = None
-        elif state is not None:
+        elif state is None:
+            stream_numbers(streams)
+        else:
             self._remember(forget(state, stream_mask(streams, len(state.next_id), state.valid.device)))
 
     @contextmanager
@@ -233,19 +236,39 @@ def stream_mask(streams: int | Sequence[int] | Tensor, batch: int, device: torch
         ValueError: If there is no such stream, or the mask has another length.
         TypeError: If it is none of these.
     """
-    try:
-        chosen = torch.as_tensor(streams)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"streams must be an index, a list of them, or a bool mask, got {streams!r}") from error
+    chosen = stream_numbers(streams)
     if chosen.dtype == torch.bool:
         if chosen.shape != (batch,):
             raise ValueError(f"a mask of streams must have shape ({batch},), got {tuple(chosen.shape)}")
         return chosen.to(device)
-    if chosen.dim() > 1 or (chosen.numel() and (chosen.is_floating_point() or chosen.is_complex())):
-        raise TypeError(f"streams must be an index, a list of them, or a bool mask, got {streams!r}")
     for index in chosen.flatten().tolist():
         if not -batch <= index < batch:
             raise ValueError(f"streams must be between {-batch} and {batch - 1}, got {index}")
     mask = torch.zeros(batch, dtype=torch.bool)
     mask[chosen.long()] = True
     return mask.to(device)
+
+
+def stream_numbers(streams: int | Sequence[int] | Tensor) -> Tensor:
+    """Turn what names streams into a tensor: a mask, or whole numbers.
+
+    Args:
+        streams: An index, a list or tensor of them, or a mask, ``bool``.
+
+    Returns:
+        The mask, or the numbers, shape ``(n,)`` or ``()``.
+
+    Raises:
+        TypeError: If it is none of these.
+    """
+    wanted = f"streams must be an index, a list of them, or a bool mask, got {streams!r}"
+    try:
+        chosen = torch.as_tensor(streams)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(wanted) from error
+    if chosen.layout != torch.strided or chosen.is_meta:
+        raise TypeError(f"{wanted}; its values must be at hand")
+    is_whole = not (chosen.is_floating_point() or chosen.is_complex())
+    if chosen.dtype != torch.bool and (chosen.dim() > 1 or (chosen.numel() and not is_whole)):
+        raise TypeError(wanted)
+    return chosen

@@ -39,7 +39,7 @@ from heatprop.demo.measures import (
     object_scores,
     overlaps,
 )
-from heatprop.demo.stills import choose_moment
+from heatprop.demo.stills import choose_moment, write_real_loss
 from heatprop.video.drawing import CARRIED, SEEN
 
 FACE = (10.0, 10, 30, 30)
@@ -396,6 +396,35 @@ def test_the_moment_to_show_is_a_short_loss_with_the_face_before_and_behind(alon
 
 def test_kept_frames_are_those_that_only_the_memory_finds():
     assert trial([0.9, 0.4, 0.4], [0.9, 0.6, 0.4]).kept == [1]
+
+
+def test_the_real_loss_is_the_longest_run_that_nobody_degraded():
+    lossy = trial([0.9, 0.1, 0.9, 0.4, 0.4, 0.4, 0.9, 0.1, 0.1], [0.9, 0.9, 0.9, 0.6, 0.6, 0.4, 0.9, 0.9, 0.9])
+    assert lossy.real_loss == range(3, 6)
+    assert lossy.recalls(lossy.real_loss) == (0, pytest.approx(2 / 3))
+    degraded = lossy._replace(plan=(Degradation(4, "noise"), Degradation(1, "noise")))
+    assert degraded.real_loss == range(7, 9)
+    assert not trial([0.9, 0.5], [0.9, 0.9]).real_loss
+
+
+def test_the_picture_of_the_real_loss_shows_it_with_the_frames_around(tmp_path):
+    scores = [0.9, 0.9, 0.4, 0.4, 0.4, 0.9]
+    lossy = trial(scores, [0.9] * 6)._replace(images=blank(6, 300, 300))
+    write_real_loss(lossy, tmp_path / "loss.png")
+    with Image.open(tmp_path / "loss.png") as picture:
+        wide = picture.width
+        shown = colours(np.asarray(picture.convert("RGB")))
+    assert {SEEN, CARRIED, LOST} <= shown
+    write_real_loss(trial([0.4] * 2, [0.9] * 2)._replace(images=blank(2, 300, 300)), tmp_path / "all.png")
+    with Image.open(tmp_path / "all.png") as picture:
+        assert picture.width < wide / 2 + 20  # two frames instead of five
+
+
+def test_the_report_names_the_real_loss_and_the_quick_clip_has_none(quick):
+    scores = quick[2]["carphone"]["compressed"]["scores"]["per_frame"]
+    assert min(scores) >= 0.5
+    assert quick[2]["carphone"]["compressed"]["real_loss"] is None
+    assert "Lost in the clip as it is: no frame." in " ".join(quick[1].split())
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------

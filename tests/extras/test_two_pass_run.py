@@ -21,6 +21,7 @@ from heatprop.maps.saved import LOWEST, read_saved_maps
 from heatprop.offline.frame_store import FrameStore
 from heatprop.running import FrameDetector, TwoPassDetector, Wanted, load_detector, run_video
 from heatprop.running.picture import fit
+from heatprop.running.reading import OwnBoxes, Reading
 from heatprop.running.stored_maps import StoredMaps
 
 pytestmark = pytest.mark.usefixtures("wide_terminal")
@@ -234,8 +235,12 @@ def test_stored_maps_keep_what_the_memory_reads():
     offset, size = torch.rand(2, 1, 2, 12, 16) * 9
     with FrameStore() as store:
         maps = StoredMaps(store)
-        maps.append(fit(np.zeros((50, 70, 3), np.uint8), longer_side=64), HeadMaps(heatmap, offset, size))
-        picture, kept = maps.frame(0)
+        own = OwnBoxes(np.array([[1.0, 2, 3, 1 / 3]]), np.array([0.7]), np.array([1]))
+        reading = Reading(own, unreadable=False, outside=True)
+        maps.append(fit(np.zeros((50, 70, 3), np.uint8), longer_side=64), HeadMaps(heatmap, offset, size), reading)
+        picture, kept, read = maps.frame(0)
+    assert [field.tolist() for field in read.own] == [field.tolist() for field in own]
+    assert read[1:] == (False, True)
     expected = torch.where(heatmap < LOWEST, 0, heatmap)
     torch.testing.assert_close(kept.heatmap, expected, atol=1e-3, rtol=1e-3)
     assert (kept.heatmap > 0).sum() == 2
@@ -252,7 +257,7 @@ def test_stored_maps_keep_what_the_memory_reads():
 def test_stored_points_have_no_size():
     with FrameStore() as store:
         maps = StoredMaps(store)
-        maps.append(fit(np.zeros((8, 8, 3), np.uint8)), HeadMaps(torch.rand(1, 1, 2, 2)))
+        maps.append(fit(np.zeros((8, 8, 3), np.uint8)), HeadMaps(torch.rand(1, 1, 2, 2)), Reading())
         assert (maps[0].offset, maps[0].size, len(maps)) == (None, None, 1)
 
 

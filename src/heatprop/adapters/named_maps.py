@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from heatprop.checks import check_one_device, check_tensor
 from heatprop.structures import HeadMaps
 
 Adapter = Callable[[Any], HeadMaps]
@@ -49,6 +50,9 @@ class ExpectedMaps(NamedTuple):
             raise ValueError(self._message(raw))
         if not all(isinstance(value, Tensor) for value in maps.values()):
             raise TypeError(self._message(raw))
+        for name, value in maps.items():
+            check_tensor(repr(name), value, floating=True)
+        check_one_device(**maps)
         heatmap = next(iter(maps.values()))
         for name, value in maps.items():
             channels = self.channels[name] or value.shape[1:2].numel()

@@ -28,6 +28,8 @@ def warn_about_scores(maps: HeadMaps) -> None:
         the heatmap should hold scores in [0, 1], but reaches from 7 to 7: it needs a sigmoid (adapters: logits=True)
         >>> logging.getLogger("heatprop").removeHandler(handler)
     """
+    if maps.heatmap.is_meta:  # it has no values
+        return
     heatmap = maps.heatmap.detach()
     finite = heatmap.isfinite()
     ends = torch.stack([heatmap.where(finite, torch.inf).amin(), heatmap.where(finite, -torch.inf).amax()])

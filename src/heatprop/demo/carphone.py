@@ -68,6 +68,26 @@ class Trial(NamedTuple):
         kept = (self.alone_scores < FOUND_SCORE) & (self.memory_scores >= FOUND_SCORE)
         return [int(frame) for frame in np.flatnonzero(kept)]
 
+    @property
+    def real_loss(self) -> range:
+        """The longest run of frames in which the detector alone misses the face and nothing was degraded."""
+        misses = (self.alone_scores < FOUND_SCORE).tolist()
+        for frame in self.degraded:
+            misses[frame] = False
+        longest, start = range(0), 0
+        for frame, missed in enumerate([*misses, False]):
+            if not missed:
+                longest, start = max(longest, range(start, frame), key=len), frame + 1
+        return longest
+
+    def recalls(self, frames: range) -> tuple[float, float]:
+        """Compute the share of some frames in which the face is found, without memory and with it."""
+        alone, memory = (
+            float((scores[frames.start : frames.stop] >= FOUND_SCORE).mean())
+            for scores in (self.alone_scores, self.memory_scores)
+        )
+        return alone, memory
+
     def measures(self) -> tuple[FaceMeasures, FaceMeasures]:
         """Compute the table's numbers without memory and with it."""
         alone, memory = (measure_faces(found, self.reference, self.degraded) for found in (self.alone, self.memory))

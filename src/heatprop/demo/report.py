@@ -93,12 +93,23 @@ def _face_rows(results: DemoResults) -> Rows:
     rows = [
         ["recall at score 0.5", *(f"{each.recall:.1%}" for each in measures)],
         [f"on {degraded} degraded frames", *(_share(each) for each in measures)],
+        _real_loss_row(results),
         ["lowest face score", *(f"{each.lowest_score:.2f}" for each in measures)],
         ["gaps", *(str(each.gaps) for each in measures)],
         ["ghost boxes per frame", *(f"{each.ghosts_per_frame:.2f}" for each in measures)],
         ["score jitter", *(f"{each.jitter:.3f}" for each in measures)],
     ]
     return [["", *heading], *(row for row in rows if any(row[1:]))]
+
+
+def _real_loss_row(results: DemoResults) -> list[str]:
+    """Make the row of the frames that the clip itself loses; empty where it loses none."""
+    trial = results.trials["compressed"]
+    loss = trial.real_loss
+    if not loss:
+        return ["", *([""] * 2 * len(results.trials))]
+    rest = [""] * 2 * (len(results.trials) - 1)
+    return [f"on frames {loss.start} to {loss[-1]}", *(f"{share:.1%}" for share in trial.recalls(loss)), *rest]
 
 
 def _scene_rows(results: DemoResults) -> Rows:
@@ -123,6 +134,7 @@ def notes(results: DemoResults) -> list[str]:
         "Found: score 0.5 and IoU 0.5 with the box of the same detector on the pristine clip. Gap: a run of misses "
         "between hits. Ghost: score 0.3 and nothing there (IoU below 0.1). Jitter: mean change of the face's score "
         "from one frame to the next.",
+        f"Lost in the clip as it is: {_real_loss_text(results.trials['compressed'])}",
         f"Degraded on purpose: {_degraded_text(results.last)}",
         f"Cuts in bikes.mp4 that heatprop.video.scenes finds: {_cuts_text(scenes)}.",
         f"Boxes of score {GHOST_SCORE:g} and more in bikes.mp4 where the detector alone sees nothing: {crossing:.2f} "
@@ -153,6 +165,17 @@ def _face_title(results: DemoResults) -> str:
 def _scenes_title(results: DemoResults) -> str:
     count, first = len(results.scenes.clip.images), results.scenes.first
     return f"bikes.mp4, frames {first} to {first + count - 1}: how many frames a ghost of the scene before lasts"
+
+
+def _real_loss_text(trial: Trial) -> str:
+    loss = trial.real_loss
+    if not loss:
+        return "no frame."
+    alone, memory = (scores[loss.start : loss.stop] for scores in (trial.alone_scores, trial.memory_scores))
+    return (
+        f"frames {loss.start} to {loss[-1]}, where nothing was added. The detector alone gives the face "
+        f"{alone.min():.2f} to {alone.max():.2f}, the memory {memory.min():.2f} to {memory.max():.2f}."
+    )
 
 
 def _degraded_text(trial: Trial) -> str:
@@ -201,11 +224,13 @@ def _data(results: DemoResults) -> dict[str, Any]:
 
 def _trial_data(trial: Trial) -> dict[str, Any]:
     alone, memory = trial.measures()
+    loss = trial.real_loss
     scores = {"per_frame": trial.alone_scores, "with_memory": trial.memory_scores}
     return {
         "frames": len(trial.images),
         "size": list(trial.images.shape[2:0:-1]),
         "degraded": [degradation._asdict() for degradation in trial.plan],
+        "real_loss": [loss.start, loss[-1]] if loss else None,
         "per_frame": alone._asdict(),
         "with_memory": memory._asdict(),
         "scores": {name: [round(score, 4) for score in values.tolist()] for name, values in scores.items()},

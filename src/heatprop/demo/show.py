@@ -11,7 +11,13 @@ from heatprop.demo.clips import BIKES_FRAMES, CARPHONE_FRAMES
 from heatprop.demo.detection import TimedDetector
 from heatprop.demo.films import write_face_film, write_scenes_film
 from heatprop.demo.report import DemoResults, print_results, write_results
-from heatprop.demo.stills import write_heatmaps, write_scene_cut, write_side_by_side, write_timeline
+from heatprop.demo.stills import (
+    write_heatmaps,
+    write_real_loss,
+    write_scene_cut,
+    write_side_by_side,
+    write_timeline,
+)
 from heatprop.faces import CenterFace
 from heatprop.running.videos import OnFrame
 
@@ -82,7 +88,10 @@ def _write_files(trials: dict[str, Trial], scenes: Scenes, out: Path) -> list[Pa
         write(trial, out / name)
     for name, write_scenes in zip(scene_names, (write_scenes_film, write_scene_cut), strict=True):
         write_scenes(scenes, out / name)
-    return [out / name for name in (*names, *scene_names)]
+    if not trials["compressed"].real_loss:
+        return [out / name for name in (*names, *scene_names)]
+    write_real_loss(trials["compressed"], out / "real_loss.png")
+    return [out / name for name in (*names, "real_loss.png", *scene_names)]
 
 
 def _command(out: Path, degrade: bool, quick: bool, seed: int) -> str:

@@ -1,5 +1,6 @@
 """The demo's pictures: the score over time, the heatmaps of one frame, and a few frames both ways."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,19 @@ def write_heatmaps(trial: Trial, path: Path) -> None:
 def write_side_by_side(trial: Trial, path: Path, *, columns: int = 4) -> None:
     """Draw the frames around the one that matters most, like the paper's Fig. 3: above per frame, below with memory."""
     first = min(choose_moment(trial) - 1, len(trial.images) - columns)
-    frames, kinds = range(first, first + columns), dict(trial.plan)
-    corner = _corner(trial.images, trial.reference[first], _FACE_WINDOW)
+    _write_both_ways(trial, range(first, first + columns), path)
+
+
+def write_real_loss(trial: Trial, path: Path) -> None:
+    """Draw the longest loss that nobody made: the frame before, the first, middle and last one lost, the one behind."""
+    loss = trial.real_loss
+    frames = (loss.start - 1, loss.start, loss[len(loss) // 2], loss[-1], loss.stop)
+    _write_both_ways(trial, sorted({t for t in frames if 0 <= t < len(trial.images)}), path)
+
+
+def _write_both_ways(trial: Trial, frames: Sequence[int], path: Path) -> None:
+    kinds = dict(trial.plan)
+    corner = _corner(trial.images, trial.reference[frames[0]], _FACE_WINDOW)
     ways = {"Per frame: the detector alone": trial.alone, "With memory: heatprop": trial.memory}
     rows = {}
     for title, found in ways.items():
@@ -84,7 +96,7 @@ def choose_moment(trial: Trial) -> int:
     """Choose the frame that shows best what the memory does.
 
     It begins the longest run, of two frames at most, that only the memory sees, with the face found both ways
-    before and behind it; the first of equals. Without any, it is the frame where the memory helps most.
+    before and behind it; the first one in a tie. Without any, it is the frame where the memory helps most.
 
     Args:
         trial: A clip, detected both ways.

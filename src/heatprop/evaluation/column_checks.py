@@ -1,6 +1,7 @@
 """What a column must hold; each check says what came instead, and in which row."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,20 @@ def concatenate(name: str, columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 def check_above_zero(name: str, value: float) -> None:
     """Require a finite number above 0."""
+    check_real(name, value)
     if not 0 < value < np.inf:
         raise ValueError(f"{name} must be a number above 0, got {value}")
 
 
+def check_real(name: str, value: float) -> None:
+    """Require a number, not something that only compares like one."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+
+
 def check_boxes(name: str, values: ArrayLike) -> FloatArray:
     """Require boxes ``(n, 4)`` of finite numbers."""
-    boxes = np.asarray(values)
+    boxes = _array(name, values)
     if boxes.size == 0:
         boxes = np.zeros((0, 4))
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -40,13 +48,23 @@ def check_boxes(name: str, values: ArrayLike) -> FloatArray:
     return check_finite(name, boxes)
 
 
+def _array(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Make an array; numpy and torch have many words for why they cannot."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(
+            f"{name} must be an array or a list of numbers or text, got {type(values).__name__}: {error}"
+        ) from error
+
+
 def check_column(name: str, values: ArrayLike, count: int) -> NDArray[Any]:
     """Require one value per box."""
-    column = np.asarray(values)
+    column = _array(name, values)
     if column.size == 0:
         column = np.zeros(0, np.int64)
     if column.dtype == object:  # text as pandas keeps it
-        column = np.asarray(column.tolist())
+        column = _array(name, column.tolist())
     if column.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), one value per box, got {column.shape}")
     return column

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray
+from heatprop.evaluation.column_checks import BoolArray, FloatArray, IntArray, check_real
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.keys import joint_codes
 from heatprop.evaluation.matching import VID, RuleLike, match
@@ -61,6 +61,7 @@ def track_hits(
         All tracks, box after box. With ``recall``, without the videos where even all detections find too little.
 
     Raises:
+        TypeError: If ``score`` or ``recall`` is no number.
         ValueError: If both or none of ``score`` and ``recall`` are given, the recall is not in (0, 1], or a track
             has two boxes in one frame.
 
@@ -77,6 +78,9 @@ def track_hits(
     """
     if (score is None) == (recall is None):
         raise ValueError(f"give either score or recall, got score={score} and recall={recall}")
+    for name, value in (("score", score), ("recall", recall)):
+        if value is not None:
+            check_real(name, value)
     tracks = order_tracks(truth)
     finder = _finders(truth, predictions, rule)[tracks.rows]  # (n,)
     scores = np.append(predictions.score, np.nan)[finder]  # (n,), NaN at row -1

@@ -1,7 +1,9 @@
-"""Offline: the motion of the picture as a memory needs it that goes backward in time."""
+"""Offline: the motion of the picture for a memory that goes backward in time."""
 
 import torch
 from torch import Tensor
+
+from heatprop.checks import check_tensor
 
 
 def reverse_shift(shift: Tensor) -> Tensor:
@@ -12,9 +14,11 @@ def reverse_shift(shift: Tensor) -> Tensor:
             any unit.
 
     Returns:
-        The same kind, shape, dtype and unit. What has no way back (a singular map) becomes NaN, which moves nothing.
+        The same kind, shape, dtype and unit. A motion that cannot be reversed (a singular map) becomes NaN, which moves
+        nothing.
 
     Raises:
+        TypeError: If it is no floating tensor.
         ValueError: If it is another kind: a flow says where a cell went, not where one came from.
 
     Examples:
@@ -22,7 +26,8 @@ def reverse_shift(shift: Tensor) -> Tensor:
         >>> reverse_shift(torch.tensor([[2.0, -1.0]]))
         tensor([[-2.,  1.]])
     """
-    if shift.dim() not in (2, 3):
+    check_tensor("shifts", shift, floating=True)
+    if tuple(shift.shape[1:]) not in ((2,), (2, 3)):
         raise ValueError(f"shifts must be (1, 2) or (1, 2, 3) to be read in both directions, got {tuple(shift.shape)}")
     if shift.dim() == 2:
         return -shift

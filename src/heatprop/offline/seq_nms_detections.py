@@ -1,11 +1,12 @@
 """Seq-NMS on the padded detections that the propagator returns."""
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
+from heatprop.checks import check_tensor
 from heatprop.offline.seq_nms import Rescore, rescore_boxes
 from heatprop.structures import Detections
 
@@ -27,20 +28,21 @@ def seq_nms_detections(
 ) -> Detections | list[Detections]:
     """Apply `seq_nms` to the detections of B finished streams.
 
-    Shapes stay: what is suppressed becomes padding, and each frame is sorted by falling new score, equal scores
-    in the order they came. The tubelet ids are the new ``track_ids``, unique within their stream.
+    Shapes stay the same: suppressed boxes become padding, and each frame is sorted by falling new score, ties in their
+    old order. The tubelet ids are the new ``track_ids``, unique within their stream.
 
     Args:
         detections: With time, ``(B, T, K, ...)``, or a list of T frames, ``(B, K, ...)`` each.
         link_iou: Smallest IoU of linked boxes, above 0.
         nms_iou: Smallest IoU that removes a box, above 0.
-        rescore: What of a path's scores its boxes get, ``"average"`` or ``"maximum"``.
+        rescore: Which score the boxes of a path get, ``"average"`` or ``"maximum"``.
 
     Returns:
-        The same form that came.
+        The same form as the input.
 
     Raises:
-        ValueError: If the detections have no time, frames differ in shape, or an option is out of range.
+        TypeError: If they are no `Detections`, or a field has the wrong dtype.
+        ValueError: If the detections have no time, frames or fields differ in shape, or an option is out of range.
 
     Examples:
         >>> import torch
@@ -53,12 +55,16 @@ def seq_nms_detections(
         tensor([0])
     """
     if not isinstance(detections, Detections):
-        if not detections:
+        frames: list[Any] = list(detections) if isinstance(detections, Sequence) else [detections]
+        if not all(isinstance(one, Detections) for one in frames):
+            raise TypeError(f"detections must be Detections, or a list of them, got {type(detections).__name__}")
+        if not frames:
             return []
-        _check_shapes(detections)
-        stacked = Detections.stack(detections)
+        _check_shapes(frames)
+        stacked = Detections.stack(frames)
         whole = seq_nms_detections(stacked, link_iou=link_iou, nms_iou=nms_iou, rescore=rescore)
-        return [whole.frame(index) for index in range(len(detections))]
+        return [whole.frame(index) for index in range(len(frames))]
+    _check_fields(detections)
     if detections.valid.dim() != 3:
         raise ValueError(
             f"detections must have time, valid (B, T, K), got {tuple(detections.valid.shape)}; "
@@ -95,8 +101,26 @@ def _sort_by_score(detections: Detections) -> Detections:
     return detections.map(sort)._replace(track_ids=sort(detections.track_ids, -1))
 
 
+def _check_fields(detections: Detections) -> None:
+    """Require fields that belong to each other and hold values."""
+    for name, field in detections._asdict().items():
+        if name != "extras":
+            check_tensor(name, field, floating=name in ("boxes", "scores", "network_scores"))
+    if detections.valid.dtype != torch.bool:
+        raise TypeError(f"valid must be a bool tensor, got {detections.valid.dtype}")
+    shape = tuple(detections.valid.shape)
+    fields = {name: value for name, value in detections._asdict().items() if name != "extras"} | detections.extras
+    for name, field in fields.items():
+        if field.is_meta or field.device != detections.valid.device:
+            raise ValueError(f"{name} must have values on the device of valid, got {field.device}")
+        wanted = (*shape, *{"boxes": (4,), "cells": (2,)}.get(name, field.shape[len(shape) :]))
+        if tuple(field.shape) != wanted or (name not in detections.extras and field.dim() > len(shape) + 1):
+            raise ValueError(f"{name} must have shape {wanted} to go with valid {shape}, got {tuple(field.shape)}")
+
+
 def _check_shapes(frames: Sequence[Detections]) -> None:
     for index, frame in enumerate(frames):
+        _check_fields(frame)
         if frame.valid.dim() != 2 or frame.valid.shape != frames[0].valid.shape:
             raise ValueError(
                 "detections of frames must all have one shape (B, K), "
