@@ -91,9 +91,3 @@ def test_the_sequences_exercise_every_rule():
         oracle = comparing.assert_steady_equals(maps, shift="translation", **options)
         events = {name: events.get(name, 0) + count for name, count in oracle.events.items()}
     assert min(events.values()) > 5, events
-
-
-# --- off by default ---------------------------------------------------------------------------------------------------
-
-
-# --- the preset and the state -----------------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ from heatprop import (
 )
 
 
+# --- reset ------------------------------------------------------------------------------------------------------------
+
+
 def test_reset_forgets_everything():
     propagator, maps, _ = toy.fed()
     propagator.reset()
@@ -92,6 +95,9 @@ def test_a_reset_stream_is_like_a_fresh_one():
         assert torch.equal(getattr(propagator.state, name)[0], getattr(fresh, name)[0])
 
 
+# --- state ------------------------------------------------------------------------------------------------------------
+
+
 def test_there_is_no_state_before_the_first_frame():
     assert HeatmapPropagator().state is None
 
@@ -142,6 +148,9 @@ def test_forward_and_reset_replace_the_state_instead_of_writing_to_it():
     propagator.reset(torch.tensor([True, True]))
     propagator.reset()
     assert_same_state(held, Tracklets(*before))
+
+
+# --- copied, moved, never saved ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
@@ -218,6 +227,9 @@ def test_the_state_of_step_is_not_detached():
     assert state.score.requires_grad
 
 
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("options", [{}, STEADY], ids=["paper", "steady"])
 def test_tracklets_of_nine_fields_are_a_state(options):
     maps, propagator = toy.crowd(0)._replace(offset=None), HeatmapPropagator(**options)
@@ -276,6 +288,9 @@ def test_the_state_is_what_was_returned():
         assert torch.equal(getattr(state, name)[valid], value[valid]), name
     sides = (detections.boxes[..., 2:] - detections.boxes[..., :2]) / 4
     assert_close(state.size[valid], sides[valid], rtol=0, atol=1e-12)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("streams", [2, -3, [0, 5], torch.zeros(3, dtype=torch.bool)], ids=["2", "-3", "list", "mask"])
