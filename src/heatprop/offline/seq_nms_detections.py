@@ -1,7 +1,7 @@
 """Seq-NMS on the padded detections that the propagator returns."""
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ def seq_nms_detections(
         tensor([0])
     """
     if not isinstance(detections, Detections):
-        frames = list(detections) if isinstance(detections, Sequence) else [detections]
+        frames: list[Any] = list(detections) if isinstance(detections, Sequence) else [detections]
         if not all(isinstance(one, Detections) for one in frames):
             raise TypeError(f"detections must be Detections, or a list of them, got {type(detections).__name__}")
         if not frames:
