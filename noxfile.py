@@ -17,6 +17,7 @@ nox.options.error_on_missing_interpreters = True
 TORCH_OLDEST = "torch==2.13.0"  # the lower bound of pyproject.toml, and a small download
 TORCH_NEWEST = ("torch==2.14.1", "torchvision==0.29.1")
 TEST_TOOLS = ("pytest>=8", "hypothesis>=6.100", "pytest-cov>=5")
+GUESTS = ("supervision>=0.31", "trackers>=2.6")  # docs/supervision.md
 NEEDS_MORE = ("tests/peers", "tests/extras")  # tests that need torchvision or an extra
 COMMAND_LINE_TESTS = ("tests/extras/test_cli.py", "tests/extras/test_eval_commands.py", "tests/extras/test_running.py")
 NOTEBOOKS = sorted(Path("examples").glob("*.ipynb"))
@@ -26,7 +27,7 @@ BENCHMARKS = sorted(Path("tests/benchmarks").glob("bench_*.py"))
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test, with all extras and torchvision, and measure the branch coverage of the core."""
-    session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[all,timm]")
+    session.install(*TORCH_NEWEST, *TEST_TOOLS, *GUESTS, "-e", ".[all,timm]")
     session.run("pytest", "--cov", "--cov-report=term:skip-covered", *session.posargs)
 
 

@@ -292,7 +292,7 @@ def test_centerface_gives_defaces_boxes():
 
 def test_centerface_gives_defaces_landmarks_as_cell_plus_extra_times_stride():
     raw = centerface_output()
-    detections = first_frame(adapters.centerface(raw), top_k=4)
+    detections = first_frame(adapters.centerface(raw, landmarks=True), top_k=4)
     points = (detections.cells.repeat(1, 1, 5) + detections.extras["landmarks"]) * STRIDE
     expected = [points for _, points in decode_centerface(raw, 0.1)]
     np.testing.assert_allclose(points[0].numpy(), expected, atol=1e-3)
@@ -301,9 +301,10 @@ def test_centerface_gives_defaces_landmarks_as_cell_plus_extra_times_stride():
 def test_centerface_takes_tensors_arrays_and_a_dict_of_output_names():
     raw = centerface_output()
     names = ["540", "539", "538", "537"]  # a dict needs no order
-    expected = adapters.centerface(raw)
-    tensors = adapters.centerface(tuple(torch.from_numpy(output) for output in raw))
-    named = adapters.centerface(dict(zip(names, raw[::-1], strict=True)))
+    read = adapters.centerface(landmarks=True)
+    expected = read(raw)
+    tensors = read(tuple(torch.from_numpy(output) for output in raw))
+    named = read(dict(zip(names, raw[::-1], strict=True)))
     for maps in (tensors, named):
         for ours, theirs in zip(maps[:3], expected[:3], strict=True):
             assert torch.equal(ours, theirs)
@@ -319,7 +320,7 @@ def test_centerface_takes_read_only_and_reversed_arrays_without_a_warning():
 
 def test_centerface_reads_several_frames_at_once():
     raw = centerface_output(batch=3)
-    maps = adapters.centerface(raw)
+    maps = adapters.centerface(raw, landmarks=True)
     alone = adapters.centerface([output[2:] for output in raw])
     assert maps.extras["landmarks"].shape == (3, 10, 24, 32)
     assert torch.equal(maps.size[2:], alone.size)
@@ -327,9 +328,20 @@ def test_centerface_reads_several_frames_at_once():
 
 def test_centerface_names_its_outputs_when_one_is_missing():
     with pytest.raises(
-        ValueError, match=r"'537' \(B, 1, H, W\).*'540' \(B, 10, H, W\); got list of 3 \(ndarray \(1, 1"
+        ValueError, match=r"'537' \(B, 1, H, W\).*'540' \(B, 10, H, W\); got list of 2 \(ndarray \(1, 1"
     ):
-        adapters.centerface(centerface_output()[:3])
+        adapters.centerface(centerface_output()[:2])
+
+
+def test_centerface_reads_landmarks_only_where_asked():
+    raw = centerface_output()
+    names = ["537", "538", "539"]
+    for outputs in (raw, raw[:3], dict(zip(names, raw, strict=False))):
+        maps = adapters.centerface(outputs)
+        assert maps.extras is None
+        assert torch.equal(maps.size, adapters.centerface(raw, landmarks=True).size)
+    with pytest.raises(ValueError, match=r"'540' \(B, 10, H, W\); got list of 3"):
+        adapters.centerface(raw[:3], landmarks=True)
 
 
 # TTFNet: TTFHead.get_bboxes, and FCOS-like heads

@@ -6,13 +6,14 @@ import toy
 from comparing import assert_same_bits
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import OPTIONS, SEEDS, shifts, video
+from laws import OPTIONS, SEEDS, few_examples, shifts, video
 
 from heatprop import (
     HeatmapPropagator,
 )
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS, moved=st.booleans())
 def test_two_skipped_frames_are_one_and_one(seed, options, moved):
     maps, one = video(seed), HeatmapPropagator(**options)

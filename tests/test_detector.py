@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+import toy
+from comparing import at
 from torch import Tensor, nn
 
 from heatprop import adapters
@@ -52,18 +54,6 @@ def assert_equal(ours: Detections, theirs: Detections) -> None:
     assert all(torch.equal(value, theirs.extras[name]) for name, value in ours.extras.items())
 
 
-def at(detections: Detections, frame: int) -> Detections:
-    """The detections of one frame of a chunk."""
-    fields = {name: value[:, frame] for name, value in detections._asdict().items() if name != "extras"}
-    return Detections(**fields, extras={name: value[:, frame] for name, value in detections.extras.items()})
-
-
-def one_by_one(video: VideoDetector, frames: Tensor, reset: Tensor | None = None) -> list[Detections]:
-    return [
-        video(frames[:, index], reset=None if reset is None else reset[:, index]) for index in range(frames.shape[1])
-    ]
-
-
 def test_a_frame_gives_what_detector_adapter_and_propagator_give_in_turn():
     network, memory, frames = TinyCenterNet(), propagator(), clip()
     video = VideoDetector(network, propagator())
@@ -76,7 +66,7 @@ def test_a_chunk_equals_its_frames_one_by_one():
     network, frames = TinyCenterNet(), clip()
     chunk = VideoDetector(network, propagator())(frames)
     assert chunk.boxes.shape == (STREAMS, FRAMES, 9, 4)
-    for index, single in enumerate(one_by_one(VideoDetector(network, propagator()), frames)):
+    for index, single in enumerate(toy.one_by_one(VideoDetector(network, propagator()), frames)):
         torch.testing.assert_close(at(chunk, index).boxes, single.boxes, atol=1e-4, rtol=0)
         torch.testing.assert_close(at(chunk, index).scores, single.scores, atol=1e-6, rtol=0)
         assert torch.equal(at(chunk, index).track_ids, single.track_ids)
@@ -87,7 +77,7 @@ def test_a_chunk_leaves_the_state_that_its_frames_leave():
     network, frames = TinyCenterNet(), clip()
     chunked, single = VideoDetector(network, propagator()), VideoDetector(network, propagator())
     chunked(frames)
-    one_by_one(single, frames)
+    toy.one_by_one(single, frames)
     assert torch.equal(chunked.state.length, single.state.length)
     assert torch.equal(chunked.state.track_id, single.state.track_id)
 
@@ -184,7 +174,7 @@ def test_a_chunks_reset_mask_is_per_frame():
     reset[0, 2] = reset[1, 4] = True
     network = TinyCenterNet()
     chunk = VideoDetector(network, propagator())(frames, reset=reset)
-    singles = one_by_one(VideoDetector(network, propagator()), frames, reset)
+    singles = toy.one_by_one(VideoDetector(network, propagator()), frames, reset=reset)
     for index, single in enumerate(singles):
         assert torch.equal(at(chunk, index).ages, single.ages)
     assert chunk.ages[0, 2].max() == chunk.ages[1, 4].max() == 1

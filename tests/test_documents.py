@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NEED_EXTRAS = {  # run by tests/extras/test_*_document.py
     ROOT / "docs/camera-motion.md",
+    ROOT / "docs/supervision.md",
     ROOT / "docs/synthetic.md",
     ROOT / "docs/training-data.md",
 }
@@ -18,7 +19,7 @@ BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
     for number, block in enumerate(BLOCK.findall(page.read_text()), 1)
-    if "heatprop.faces" not in block  # the README's first: tests/extras/test_readme_document.py
+    if "heatprop.faces" not in block  # tests/extras/test_readme_document.py
 ]
 
 

@@ -7,7 +7,6 @@ from identity_oracle import IdentityOracle, Shown
 
 from heatprop import HeatmapPropagator
 from heatprop.identities import Identities, Sightings, recognise
-from heatprop.matching import match_greedily
 
 
 def empty(batch, places, dtype=torch.float64):
@@ -80,21 +79,6 @@ def test_random_sequences_equal_plain_loops(seed, coarse):
                 if known is not None:
                     for name in ("position", "previous", "velocity", "size"):
                         np.testing.assert_allclose(getattr(memory, name)[row, place], getattr(known, name), atol=1e-9)
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_greedy_match_equals_picking_the_best_pair_again_and_again(seed):
-    rng = np.random.default_rng(seed)
-    K, M = rng.integers(1, 12, 2)
-    scores = rng.random((1, K, M)) if seed % 2 else rng.integers(0, 4, (1, K, M)) / 4
-    allowed, rank = rng.random((1, K, M)) < 0.6, rng.permutation(K)[None]
-    pairs = sorted((-scores[0, i, j], rank[0, i], j, i) for i in range(K) for j in range(M) if allowed[0, i, j])
-    expected = np.full(K, M)
-    for _, _, column, row in pairs:
-        if expected[row] == M and column not in expected:
-            expected[row] = column
-    got = match_greedily(*(torch.from_numpy(x) for x in (scores, allowed, rank)))
-    np.testing.assert_array_equal(got[0].numpy(), expected)
 
 
 def crossing(frames=40, noise=0.0, seed=0):

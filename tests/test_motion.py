@@ -6,7 +6,7 @@ import torch
 import toy
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import OPTIONS, SEEDS, shifts
+from laws import OPTIONS, SEEDS, few_examples, shifts
 from oracles import intersection_over_union
 from steady_options import STEADY
 from torch.testing import assert_close
@@ -16,6 +16,7 @@ from heatprop import (
 )
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS, dx=st.integers(-2, 2), dy=st.integers(-2, 2))
 def test_a_picture_that_moves_by_whole_cells_changes_nothing_but_the_place(seed, options, dx, dy):
     """Frame t of one run lies t steps further in the other; nothing comes near the border of the large map."""
@@ -37,6 +38,7 @@ def test_a_picture_that_moves_by_whole_cells_changes_nothing_but_the_place(seed,
     assert_close(found.boxes, expected.boxes + 4 * way.repeat(1, 1, 1, 2), rtol=0, atol=1e-9)
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS)
 def test_a_mirrored_video_with_mirrored_motion_gives_mirrored_boxes(seed, options):
     options |= {"top_k": 300, "nms_threshold": 1.0}

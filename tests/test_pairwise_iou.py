@@ -7,20 +7,15 @@ import numpy as np
 import oracles
 import pytest
 import torch
+import toy
 
 import heatprop
 from heatprop import pairwise_iou
 from heatprop.evaluation import iou
 
 
-def random_boxes(seed, count, *, batch=2):
-    random = np.random.default_rng(seed)
-    corner = random.uniform(0, 20, (batch, count, 2))
-    return torch.from_numpy(np.concatenate([corner, corner + random.uniform(0, 12, (batch, count, 2))], axis=2))
-
-
 def test_boxes_are_compared_with_others_as_the_loop_oracle_does():
-    boxes, others = random_boxes(1, 5), random_boxes(2, 7)
+    boxes, others = toy.random_boxes(1, batch=2, places=5), toy.random_boxes(2, batch=2, places=7)
     found = pairwise_iou(boxes, others)
     assert found.shape == (2, 5, 7)
     for stream, row, column in np.ndindex(2, 5, 7):
@@ -29,12 +24,12 @@ def test_boxes_are_compared_with_others_as_the_loop_oracle_does():
 
 
 def test_without_others_each_box_is_compared_with_each():
-    boxes = random_boxes(3, 6)
+    boxes = toy.random_boxes(3, batch=2, places=6)
     assert torch.equal(pairwise_iou(boxes), pairwise_iou(boxes, boxes))
 
 
 def test_the_torch_and_the_numpy_iou_agree_to_the_last_bit():
-    boxes, others = random_boxes(4, 9, batch=1), random_boxes(5, 9, batch=1)
+    boxes, others = toy.random_boxes(4, places=9), toy.random_boxes(5, places=9)
     rows, columns = np.divmod(np.arange(81), 9)
     expected = iou(boxes[0].numpy()[rows], others[0].numpy()[columns]).reshape(9, 9)
     assert np.array_equal(pairwise_iou(boxes, others)[0].numpy(), expected)

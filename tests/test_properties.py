@@ -7,7 +7,7 @@ import toy
 from comparing import assert_same_bits, stack, tensors
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import SEEDS
+from laws import SEEDS, few_examples
 from torch.testing import assert_close
 
 from heatprop import HeadMaps, HeatmapPropagator, extend_score
@@ -24,6 +24,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+@few_examples
 @given(seed=SEEDS, shape=SHAPES, options=OPTIONS)
 def test_scores_stay_between_0_and_1(seed, shape, options):
     maps, propagator = toy.crowd(seed, shape=shape, density=0.5, dtype=torch.float32), HeatmapPropagator(**options)
@@ -33,6 +34,7 @@ def test_scores_stay_between_0_and_1(seed, shape, options):
             assert ((scores >= 0) & (scores <= 1)).all()
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS)
 def test_full_scores_stay_at_most_1(seed, options):
     """The largest score there is, where rounding could lift it above 1."""
@@ -42,6 +44,7 @@ def test_full_scores_stay_at_most_1(seed, options):
         assert toy.feed(propagator, toy.frame(maps, time)).heatmap.max() <= 1
 
 
+@few_examples
 @given(seed=SEEDS, shape=SHAPES, options=OPTIONS)
 def test_valid_detections_come_first_by_falling_score(seed, shape, options):
     maps, propagator = toy.crowd(seed, shape=shape, density=0.5), HeatmapPropagator(**options)
@@ -51,6 +54,7 @@ def test_valid_detections_come_first_by_falling_score(seed, shape, options):
         assert (detections.scores.diff(dim=1) <= 0).all()
 
 
+@few_examples
 @given(seed=SEEDS, shape=SHAPES, options=OPTIONS)
 def test_streams_in_a_batch_equal_propagators_apart_bit_for_bit(seed, shape, options):
     maps = toy.crowd(seed, batch=3, shape=shape, dtype=torch.float32)
@@ -65,6 +69,7 @@ def test_streams_in_a_batch_equal_propagators_apart_bit_for_bit(seed, shape, opt
                 assert torch.equal(joint[name][[stream]], value), name
 
 
+@few_examples
 @given(seed=SEEDS, shape=SHAPES, options=OPTIONS, with_reset=st.booleans())
 def test_a_chunk_equals_frame_by_frame_bit_for_bit(seed, shape, options, with_reset):
     maps = toy.crowd(seed, shape=shape, dtype=torch.float32)
@@ -80,6 +85,7 @@ def test_a_chunk_equals_frame_by_frame_bit_for_bit(seed, shape, options, with_re
         assert torch.equal(one, other)
 
 
+@few_examples
 @given(seed=SEEDS, cut=st.integers(1, 5))
 def test_two_chunks_equal_one(seed, cut):
     maps = toy.crowd(seed, dtype=torch.float32)
@@ -91,6 +97,7 @@ def test_two_chunks_equal_one(seed, cut):
         assert torch.equal(value, torch.cat([first[name], second[name]], dim=1)), name
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS)
 def test_flipped_maps_give_flipped_boxes(seed, options):
     """Left becomes right, dx its negative; maps without equal cells, for ties fall by position."""
@@ -112,6 +119,7 @@ def test_flipped_maps_give_flipped_boxes(seed, options):
         assert_close(unflipped, one.boxes[valid], rtol=0, atol=1e-10)
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS)
 def test_swapped_axes_give_swapped_boxes(seed, options):
     maps = toy.crowd(seed, shape=(2, 6, 9), density=1.0)
@@ -124,6 +132,7 @@ def test_swapped_axes_give_swapped_boxes(seed, options):
         assert_close(one.boxes, other.boxes[..., [1, 0, 3, 2]], rtol=0, atol=1e-10)
 
 
+@few_examples
 @given(seed=SEEDS, shape=SHAPES, options=OPTIONS)
 def test_untouched_cells_keep_their_bits(seed, shape, options):
     maps, propagator = toy.crowd(seed, shape=shape, dtype=torch.float32), HeatmapPropagator(**options)
@@ -135,6 +144,7 @@ def test_untouched_cells_keep_their_bits(seed, shape, options):
         assert torch.equal(output.heatmap[~squares], heatmap[~squares])
 
 
+@few_examples
 @given(
     seed=SEEDS,
     shape=SHAPES,
@@ -157,6 +167,7 @@ def test_a_broken_frame_acts_as_an_all_zero_one_then_and_ever_after(seed, shape,
         assert_same_bits(toy.feed(one, toy.frame(broken, time)), toy.feed(other, toy.frame(zero, time)))
 
 
+@few_examples
 @given(seed=SEEDS, at=st.integers(0, 5))
 def test_a_broken_frame_acts_as_an_all_zero_one_without_offset_and_size(seed, at):
     broken = toy.crowd(seed, dtype=torch.float32).heatmap
@@ -167,6 +178,7 @@ def test_a_broken_frame_acts_as_an_all_zero_one_without_offset_and_size(seed, at
         assert_same_bits(one(broken[:, time]), other(zero[:, time]))
 
 
+@few_examples
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)),
     radius=st.integers(0, 6),
@@ -190,6 +202,7 @@ def test_an_object_keeps_its_cell_id_and_one_box_over_20_blank_frames(shape, rad
         assert_close(found["boxes"], first.boxes[0, :1], rtol=1e-5, atol=1e-5)
 
 
+@few_examples
 @given(shape=SHAPES, options=OPTIONS, frames=st.integers(1, 4))
 def test_without_a_detection_nothing_happens(shape, options, frames):
     propagator, blank = HeatmapPropagator(**options), torch.zeros(2, *shape)
@@ -200,6 +213,7 @@ def test_without_a_detection_nothing_happens(shape, options, frames):
         assert output.detections.scores.shape == (2, options["top_k"])
 
 
+@few_examples
 @given(shape=SHAPES, options=OPTIONS, value=st.sampled_from([0.25, 0.5, 1.0]))
 def test_on_a_plateau_every_cell_stays_where_it_was(shape, options, value):
     """All cells are peaks at first; then each is the own cell of a square, and none can spread."""
@@ -216,6 +230,7 @@ def test_on_a_plateau_every_cell_stays_where_it_was(shape, options, value):
     assert kept.any()
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS, value=st.floats(0.125, 1.0, width=32))
 def test_a_1_by_1_map_has_one_detection_at_its_only_cell(seed, options, value):
     propagator, heatmap = HeatmapPropagator(**options), torch.full((1, 1, 1, 1), value)
@@ -226,6 +241,7 @@ def test_a_1_by_1_map_has_one_detection_at_its_only_cell(seed, options, value):
         assert_close(found["scores"], heatmap.flatten(), rtol=0, atol=1e-6)
 
 
+@few_examples
 @given(seed=SEEDS, shape=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3)), extra=st.integers(1, 200))
 def test_more_places_than_cells_change_nothing_but_the_padding(seed, shape, extra):
     maps, cells = toy.crowd(seed, shape=shape, density=0.7, dtype=torch.float32), math.prod(shape)

@@ -1,6 +1,7 @@
 """What the folders of the package export: it exists, has a page, and nothing that nobody uses is left."""
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -106,10 +107,10 @@ def test_every_exported_function_has_an_api_page(name, member):
     assert shown[2] is None or member in shown[2].split(", "), f"{member} is left out of {value.__module__}"
 
 
+@functools.cache
 def definitions(path):
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            yield node
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 
 def test_nothing_is_defined_that_nobody_uses():

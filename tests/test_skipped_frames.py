@@ -6,6 +6,8 @@ import pickle
 
 import pytest
 import torch
+import toy
+from comparing import at
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -76,22 +78,6 @@ def assert_same(ours: Detections, theirs: Detections) -> None:
         torch.testing.assert_close(value, theirs.extras[name])
 
 
-def at(detections: Detections, frame: int) -> Detections:
-    fields = {name: value[:, frame] for name, value in detections._asdict().items() if name != "extras"}
-    return Detections(**fields, extras={name: value[:, frame] for name, value in detections.extras.items()})
-
-
-def one_by_one(detector: VideoDetector, frames: Tensor, *, reset=None, shift=None) -> list[Detections]:
-    return [
-        detector(
-            frames[:, t],
-            reset=None if reset is None else reset[:, t],
-            shift=None if shift is None else shift[:, t],
-        )
-        for t in range(frames.shape[1])
-    ]
-
-
 def masks(*places: tuple[int, int]) -> Tensor:
     reset = torch.zeros(STREAMS, FRAMES, dtype=torch.bool)
     for stream, frame in places:
@@ -128,7 +114,7 @@ def test_frames_give_what_propagating_and_coasting_by_hand_gives(every, resets, 
     frames, reset = clip(), masks(*resets) if resets else None
     expected, state = by_hand(frames, looks, reset=reset, **options)
     detector = video(every, **options)
-    for ours, theirs in zip(one_by_one(detector, frames, reset=reset), expected, strict=True):
+    for ours, theirs in zip(toy.one_by_one(detector, frames, reset=reset), expected, strict=True):
         assert_same(ours, theirs)
     assert [tuple(one.shape) for one in detector.detector.seen] == [(STREAMS, 3, SIDE, SIDE)] * sum(looks)
     for ours, theirs in zip(detector.state, state, strict=True):
@@ -190,7 +176,7 @@ def test_coasted_objects_stay_are_carried_and_do_not_age():
 def test_extras_of_coasted_frames_are_zeros_of_the_same_kind():
     frames = clip()
     detector = video(2)
-    seen, coasted = one_by_one(detector, frames[:, :2])
+    seen, coasted = toy.one_by_one(detector, frames[:, :2])
     assert seen.extras["twice"].any()
     for name, value in coasted.extras.items():
         assert value.shape == seen.extras[name].shape
@@ -216,9 +202,9 @@ def test_other_precisions_coast_too(dtype):
 @pytest.mark.parametrize("streams", [None, 1, [0], torch.tensor([False, True])])
 def test_after_reset_the_detector_looks_at_the_next_frame(streams):
     detector, frames = video(4), clip()
-    one_by_one(detector, frames[:, :2])
+    toy.one_by_one(detector, frames[:, :2])
     detector.reset(streams)
-    found = one_by_one(detector, frames[:, 2:])
+    found = toy.one_by_one(detector, frames[:, 2:])
     assert [not one.carried[one.valid].all() for one in found] == [True, False, False, False, True, False]
     anew = slice(None) if streams is None else torch.tensor([streams == [0], streams != [0]])
     assert found[0].ages[anew].max() == 1
@@ -244,7 +230,7 @@ def test_a_reset_of_the_propagator_itself_is_noticed():
 def test_a_state_that_is_set_is_looked_on_from():
     """Which frame comes next is not part of the state, so the detector looks."""
     one, other, frames = video(3), video(3), clip()
-    one_by_one(one, frames[:, :2])
+    toy.one_by_one(one, frames[:, :2])
     other.state = one.state
     assert other(frames[:, 2]).ages.max() == 2
     assert len(other.detector.seen) == 1
@@ -253,9 +239,9 @@ def test_a_state_that_is_set_is_looked_on_from():
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 def test_a_copy_goes_on_in_the_middle_of_the_count(copied):
     detector, frames = video(3), clip()
-    one_by_one(detector, frames[:, :2])
+    toy.one_by_one(detector, frames[:, :2])
     twin = copied(detector)
-    for ours, theirs in zip(one_by_one(twin, frames[:, 2:]), one_by_one(detector, frames[:, 2:]), strict=True):
+    for ours, theirs in zip(toy.one_by_one(twin, frames[:, 2:]), toy.one_by_one(detector, frames[:, 2:]), strict=True):
         assert_same(ours, theirs)
 
 
@@ -271,7 +257,7 @@ def test_a_frame_that_fails_does_not_count():
     detector, frames = video(2), clip()
     with pytest.raises(ValueError, match="reset must have shape"):
         detector(frames[:, 0], reset=torch.tensor([True]))
-    assert not one_by_one(detector, frames[:, :1])[0].carried.any()
+    assert not toy.one_by_one(detector, frames[:, :1])[0].carried.any()
 
 
 # --- shift ------------------------------------------------------------------------------------------------------------
@@ -281,9 +267,9 @@ def test_a_frame_that_fails_does_not_count():
 def test_a_shift_is_handed_to_the_memory(kind):
     frames, shift = clip(), walks(kind)
     expected, _ = by_hand(frames, [True] * FRAMES, shift=shift)
-    for ours, theirs in zip(one_by_one(video(), frames, shift=shift), expected, strict=True):
+    for ours, theirs in zip(toy.one_by_one(video(), frames, shift=shift), expected, strict=True):
         assert_same(ours, theirs)
-    still = one_by_one(video(), frames)
+    still = toy.one_by_one(video(), frames)
     assert not torch.equal(still[-1].scores, expected[-1].scores), "it matters"
 
 

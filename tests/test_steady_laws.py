@@ -4,8 +4,8 @@ import pytest
 import torch
 import toy
 from comparing import stack, tensors
-from hypothesis import given, settings
-from laws import OPTIONS, SEEDS, shifts, video
+from hypothesis import given
+from laws import OPTIONS, SEEDS, few_examples, shifts, video
 from oracles import intersection_over_union
 from steady_options import STEADY
 from torch.testing import assert_close
@@ -16,6 +16,7 @@ from heatprop.propagation import NOISE
 # --- laws -------------------------------------------------------------------------------------------------------------
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS)
 def test_scores_stay_between_0_and_1(seed, options):
     maps, propagator = video(seed, levels=seed % 3 or None), HeatmapPropagator(**options)
@@ -25,6 +26,7 @@ def test_scores_stay_between_0_and_1(seed, options):
             assert ((scores >= 0) & (scores <= 1)).all()
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS)
 def test_the_geometric_average_lies_between_the_network_and_the_past(seed, options):
     maps, propagator = toy.crowd(seed, shape=(2, 8, 9), density=0.4), None
@@ -39,6 +41,7 @@ def test_the_geometric_average_lies_between_the_network_and_the_past(seed, optio
         assert held[changed].all()
 
 
+@few_examples
 @given(seed=SEEDS, options=OPTIONS)
 def test_a_batch_equals_its_streams_apart(seed, options):
     maps, together = video(seed, batch=3), HeatmapPropagator(**options)
@@ -55,7 +58,7 @@ def test_a_batch_equals_its_streams_apart(seed, options):
 
 
 @pytest.mark.parametrize("form", [(2,), (2, 3), (2, 8, 9)], ids=["translation", "affine", "flow"])
-@settings(max_examples=10)  # for each of the three
+@few_examples
 @given(seed=SEEDS, options=OPTIONS)
 def test_a_chunk_equals_its_frames(seed, options, form):
     maps, one, other = video(seed), HeatmapPropagator(**options), HeatmapPropagator(**options)

@@ -41,7 +41,7 @@ def clean_scores(scores: Tensor, seen: Tensor | None) -> Tensor:
     """
     masked = scores if seen is None else scores * seen
     finite = torch.nan_to_num(masked, nan=0.0, posinf=0.0, neginf=0.0)
-    return finite.clamp(0, 1) if finite.requires_grad else finite.clamp_(0, 1)
+    return _clamped(finite)
 
 
 def read_maps(
@@ -57,10 +57,17 @@ def read_maps(
 
     middle = raw.new_full((*raw.shape, 2), 0.5)
     offset = middle if maps.offset is None else read(maps.offset)
-    return torch.where(sound, raw, 0).clamp(0, 1), offset, None if maps.size is None else read(maps.size)
+    return _clamped(torch.where(sound, raw, 0)), offset, None if maps.size is None else read(maps.size)
 
 
 def read_at(field: Tensor, place: Tensor) -> Tensor:
     """Read maps ``(B, D, H, W)`` at flat positions ``y * W + x``, ``(B, K)``: ``(B, K, D)``."""
     index = place.unsqueeze(1).expand(-1, field.shape[1], -1)  # (B, D, K)
     return field.flatten(2).gather(2, index).transpose(1, 2)
+
+
+def _clamped(scores: Tensor) -> Tensor:
+    """Clamp to [0, 1], in place where no gradient is asked for; scores of exactly 0 and 1 keep theirs."""
+    if not scores.requires_grad:
+        return scores.clamp_(0, 1)
+    return torch.where((scores >= 0) & (scores <= 1), scores, scores.detach().clamp(0, 1))

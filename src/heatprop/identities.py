@@ -89,7 +89,7 @@ class Sightings(NamedTuple):
     rank: Tensor
 
     def seen(self) -> Tensor:
-        """Tell which of them the network itself shows."""
+        """Mark which of them the network itself shows."""
         return self.kept & ~self.carried & (self.scores >= SEEN)
 
 

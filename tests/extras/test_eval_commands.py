@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from commands import run
 
 pytest.importorskip("typer", reason="needs the extra cli")
 pytest.importorskip("rich", reason="needs the extra cli")
-from typer.testing import CliRunner
 
 from heatprop.cli.eval import eval_app
 from heatprop.evaluation.columns import GroundTruth, Predictions
@@ -27,12 +27,6 @@ SEEN = [(0, 0.9, BOXES[0]), (1, 0.8, ELSEWHERE), (2, 0.7, BOXES[2])]
 PRECISION = 5 / 9
 
 
-def run(*arguments, code=0):
-    result = CliRunner().invoke(eval_app, [str(one) for one in arguments])
-    assert result.exit_code == code, result.output
-    return result
-
-
 @pytest.fixture
 def imagenet(tmp_path):
     """A dog in three frames of 1280 x 720 pixels, one move of 25 px: 25 * 512 / 1280 / 4 = 2.5 cells."""
@@ -45,7 +39,7 @@ def imagenet(tmp_path):
 
 
 def vid(root, *more, code=0):
-    return run("vid", "--root", root, "--detections", root / "detections.txt", *more, code=code)
+    return run(eval_app, "vid", "--root", root, "--detections", root / "detections.txt", *more, code=code)
 
 
 @pytest.fixture
@@ -133,11 +127,13 @@ def test_malformed_rows_are_skipped_and_counted_on_demand(imagenet):
 
 
 def test_files_that_are_missing_are_named(imagenet, tmp_path):
-    assert "nowhere.txt" in run("vid", "--root", imagenet, "--detections", "nowhere.txt", code=1).stderr
-    assert "must be a MOTChallenge sequence" in run("mot", "--root", tmp_path / "none", code=1).stderr
-    missing = run("coco", "--annotations", tmp_path / "none.json", "--detections", tmp_path / "none.json", code=1)
+    assert "nowhere.txt" in run(eval_app, "vid", "--root", imagenet, "--detections", "nowhere.txt", code=1).stderr
+    assert "must be a MOTChallenge sequence" in run(eval_app, "mot", "--root", tmp_path / "none", code=1).stderr
+    missing = run(
+        eval_app, "coco", "--annotations", tmp_path / "none.json", "--detections", tmp_path / "none.json", code=1
+    )
     assert "none.json" in missing.stderr
-    assert "must hold saved maps" in run("maps", tmp_path / "none", code=1).stderr
+    assert "must hold saved maps" in run(eval_app, "maps", tmp_path / "none", code=1).stderr
 
 
 def test_pictures_of_figs_4_and_5_are_drawn(imagenet):
@@ -161,7 +157,7 @@ def mot_sequence(folder, name="walk"):
 def test_mot_sequences_are_evaluated_together(tmp_path):
     mot_sequence(tmp_path, "a")
     mot_sequence(tmp_path, "b")
-    run("mot", "--root", tmp_path, "--json", tmp_path / "eval.json")
+    run(eval_app, "mot", "--root", tmp_path, "--json", tmp_path / "eval.json")
     document = json.loads((tmp_path / "eval.json").read_text())
     assert document["per_class"] == {"pedestrian": pytest.approx(PRECISION)}
     assert document["displacement"]["median"]["objects"] == 2
@@ -171,9 +167,9 @@ def test_mot_sequences_are_evaluated_together(tmp_path):
 def test_mot_takes_a_folder_of_results_but_no_single_file_for_two_sequences(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text((mot_sequence(tmp_path / "mot", name) / "gt" / "gt.txt").read_text())
-    run("mot", "--root", tmp_path / "mot", "--detections", tmp_path, "--json", tmp_path / "eval.json")
+    run(eval_app, "mot", "--root", tmp_path / "mot", "--detections", tmp_path, "--json", tmp_path / "eval.json")
     assert json.loads((tmp_path / "eval.json").read_text())["mAP50"] == 1
-    result = run("mot", "--root", tmp_path / "mot", "--detections", tmp_path / "a.txt", code=1)
+    result = run(eval_app, "mot", "--root", tmp_path / "mot", "--detections", tmp_path / "a.txt", code=1)
     assert "must be a folder of NAME.txt" in result.stderr
 
 
@@ -200,7 +196,7 @@ def coco_files(folder, *, videos):
 
 def test_coco_with_videos_has_motion_and_flicker(tmp_path):
     """101 points: recall 1/3 covers 0 to 0.33 (34 points), 2/3 up to 0.66 (33 points)."""
-    run(*coco_files(tmp_path, videos=True), "--json", tmp_path / "eval.json")
+    run(eval_app, *coco_files(tmp_path, videos=True), "--json", tmp_path / "eval.json")
     document = json.loads((tmp_path / "eval.json").read_text())
     assert document["per_class"] == {"dog": pytest.approx((34 * 1 + 33 * 2 / 3) / 101)}
     assert document["displacement"]["median"]["objects"] == 1
@@ -208,7 +204,7 @@ def test_coco_with_videos_has_motion_and_flicker(tmp_path):
 
 
 def test_plain_coco_has_no_pairs_and_says_so(tmp_path):
-    result = run(*coco_files(tmp_path, videos=False), "--rule", "flat", "--json", tmp_path / "eval.json")
+    result = run(eval_app, *coco_files(tmp_path, videos=False), "--rule", "flat", "--json", tmp_path / "eval.json")
     document = json.loads((tmp_path / "eval.json").read_text())
     assert document["mAP50"] == pytest.approx(PRECISION)
     assert document["displacement"]["suggested_radius"] is None
@@ -228,7 +224,7 @@ def saved_maps(folder, scores=(0.9, 0.0, 0.9, 0.9), name="ball"):
 
 def test_maps_are_propagated_and_compared_with_the_detector_alone(tmp_path):
     saved_maps(tmp_path)
-    result = run("maps", tmp_path, "--json", tmp_path / "eval.json")
+    result = run(eval_app, "maps", tmp_path, "--json", tmp_path / "eval.json")
     document = json.loads((tmp_path / "eval.json").read_text())
     assert (document["mAP50"], document["per_frame"]["mAP50"]) == (1, 0.75)
     assert document["interpolation"]["mAP50"] == 1
@@ -243,7 +239,7 @@ def test_maps_are_propagated_and_compared_with_the_detector_alone(tmp_path):
 def test_options_reach_the_propagation(tmp_path):
     """Alpha 0 keeps the network's heatmap: HP is then the detector alone."""
     saved_maps(tmp_path)
-    run("maps", tmp_path, "--alpha", "0", "--beta", "inf", "--json", tmp_path / "eval.json")
+    run(eval_app, "maps", tmp_path, "--alpha", "0", "--beta", "inf", "--json", tmp_path / "eval.json")
     document = json.loads((tmp_path / "eval.json").read_text())
     assert document["mAP50"] == 0.75
     assert (document["setting"]["alpha"], document["setting"]["beta"]) == (0, "inf")
@@ -269,7 +265,7 @@ def test_classes_without_ground_truth_are_named_and_not_averaged(rule):
 def test_pictures_of_maps_show_all_methods(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra plots")
     saved_maps(tmp_path)
-    run("maps", tmp_path, "--plots", tmp_path / "pictures")
+    run(eval_app, "maps", tmp_path, "--plots", tmp_path / "pictures")
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["curves.png", "scores.png"]
 
 
@@ -285,7 +281,7 @@ def test_coco_without_picture_sizes_says_nothing_about_displacement(tmp_path):
     for image in data["images"]:
         del image["width"], image["height"]
     (tmp_path / "truth.json").write_text(json.dumps(data))
-    run(*arguments, "--json", tmp_path / "eval.json")
+    run(eval_app, *arguments, "--json", tmp_path / "eval.json")
     document = json.loads((tmp_path / "eval.json").read_text())
     assert document["displacement"]["overall"]["objects"] == 0
     assert document["flicker"]["at_recall_50"]["gaps"]["number"] == 1

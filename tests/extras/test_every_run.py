@@ -15,12 +15,9 @@ from heatprop.cli import app
 from heatprop.running import Detector, FrameDetector, Summary
 from heatprop.video import Frame
 
+pytestmark = pytest.mark.usefixtures("wide_terminal")
+
 HEIGHT, WIDTH = 96, 160
-
-
-@pytest.fixture(autouse=True)
-def _wide_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
 
 
 def run(source, *arguments, detector="spots"):

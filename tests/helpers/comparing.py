@@ -74,23 +74,34 @@ NAMES = {
     "cells": "cell",
 }
 FIELDS = ("label", "x", "y", "score", "length", "size", "track_id", "position", "velocity", "unseen")
+KNOWN = ("label", "position", "previous", "size", "velocity", "unseen", "sightings")
+
+
+def assert_near(value, expected, tolerance, name=""):
+    """`assert_allclose` for the many small arrays of a sequence: ten times as fast where they are equal."""
+    expected = np.asarray(expected)
+    assert value.shape == expected.shape, name
+    with np.errstate(invalid="ignore"):
+        near = np.abs(np.subtract(value, expected, dtype=float)) <= tolerance
+    if not near.all():  # not near, or equal infinities, or NaN in both
+        np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance, err_msg=name)
 
 
 def assert_frame_equals(output, expected, tolerance=1e-10):
     """One PropagatorOutput against what the oracle returned for the same frame."""
+    size_map = None if output.network_size is None else output.size_map().double().numpy()
     for stream, (found, frame) in enumerate(zip(output.detections.unpad(), expected, strict=True)):
-        assert_close(output.heatmap[stream].double().numpy(), frame["heatmap"], rtol=0, atol=tolerance)
+        assert_near(output.heatmap[stream].double().numpy(), frame["heatmap"], tolerance, "heatmap")
         assert len(found["scores"]) == len(frame["detections"])
         for name, key in NAMES.items():
             column = np.array([detection[key] for detection in frame["detections"]])
             column = column.reshape(found[name].shape).astype(found[name].numpy().dtype)
-            np.testing.assert_allclose(found[name].numpy(), column, rtol=0, atol=tolerance * 100, err_msg=name)
+            assert_near(found[name].numpy(), column, tolerance * 100, name)
         for name, values in found["extras"].items():
             column = [detection["extras"][name] for detection in frame["detections"]]
-            np.testing.assert_allclose(values.numpy(), np.reshape(column, values.shape), rtol=0, atol=tolerance)
-        if output.network_size is not None:
-            size_map = output.size_map()[stream].double().numpy()
-            assert_close(size_map, frame["size_map"], rtol=0, atol=tolerance * 100, equal_nan=True)
+            assert_near(values.numpy(), np.reshape(column, values.shape), tolerance, name)
+        if size_map is not None:
+            assert_near(size_map[stream], frame["size_map"], tolerance * 100, "size_map")
 
 
 def assert_sequence_equals(maps, tolerance=1e-10, reset=None, **options):
@@ -116,21 +127,22 @@ def numpy_or_none(value):
 
 
 def assert_state_equals(state, oracle, tolerance=1e-9):
+    arrays = {name: value.numpy() for name, value in state._asdict().items()}
     for stream, memories in enumerate(oracle.memories):
-        valid = state.valid[stream]
+        valid = arrays["valid"][stream]
         assert valid.sum() == len(memories)
-        assert state.next_id[stream] == oracle.next_id[stream]
+        assert arrays["next_id"][stream] == oracle.next_id[stream]
         for name in FIELDS:
-            value = getattr(state, name)[stream][valid].numpy()
-            expected = np.reshape([getattr(memory, name) for memory in memories], value.shape)
-            np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance, err_msg=name)
-        for place, known in enumerate(oracle.people[stream].known):
-            assert state.known_id[stream, place] == (-1 if known is None else known.track_id)
-            for name in (
-                () if known is None else ("label", "position", "previous", "size", "velocity", "unseen", "sightings")
-            ):
-                value = getattr(state, f"known_{name}")[stream, place].numpy()
-                np.testing.assert_allclose(value, getattr(known, name), rtol=0, atol=tolerance, err_msg=name)
+            value = arrays[name][stream][valid]
+            assert_near(value, np.reshape([getattr(memory, name) for memory in memories], value.shape), tolerance, name)
+        known = oracle.people[stream].known
+        known_ids = [-1 if one is None else one.track_id for one in known]
+        assert arrays["known_id"][stream].tolist() == known_ids
+        places = [place for place, one in enumerate(known) if one is not None]
+        for name in KNOWN:
+            value = arrays[f"known_{name}"][stream][places]
+            expected = [getattr(known[place], name) for place in places]
+            assert_near(value, np.reshape(expected, value.shape), tolerance, name)
 
 
 def make_shift(kind, random, batch, shape):

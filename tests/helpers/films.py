@@ -5,7 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from heatprop.video import VideoWriter
+from heatprop.video import VideoReader, VideoWriter
 
 SAMPLES = 48_000  # of audio a second
 STEP = 6  # grey levels from one frame of `greys` to the next
@@ -104,3 +104,9 @@ def cut(path, share=None, *, size=None):
     data = path.read_bytes()
     path.write_bytes(data[: round(len(data) * share) if size is None else size])
     return path
+
+
+def read(path):
+    """All frames that the package reads."""
+    with VideoReader(path) as video:
+        return list(video)

@@ -95,12 +95,30 @@ def blend(y, h, length, alpha, beta):
     return y + alpha * (length / (length + inverse)) * (h - y)
 
 
+def balanced_scores(scores, *, alpha=0.98, beta=2.0):
+    """Eqs. 5 and 6 for one object that stays where it is, frame by frame."""
+    balanced = []
+    for length, score in enumerate(scores):
+        balanced.append(blend(score, balanced[-1], length, alpha, beta) if balanced else score)
+    return balanced
+
+
 def balance_size(y, size, h, prior_size):
     """Eq. 7 at one cell: (w, h); without a square the network's size (rule 5)."""
     if h == 0:
         return np.array(size, dtype=float)
     with np.errstate(invalid="ignore"):  # 0 * inf: the box is not finite and is dropped (rule 9)
         return (y * np.asarray(size) + h * np.asarray(prior_size)) / (y + h)
+
+
+def find_seen(offset, size, shape):
+    """Rule 9: where offset and size are finite and the size is not negative, (H, W)."""
+    seen = np.ones(shape, dtype=bool)
+    if offset is not None:
+        seen &= np.isfinite(offset).all(axis=0)
+    if size is not None:
+        seen &= np.isfinite(size).all(axis=0) & (size >= 0).all(axis=0)
+    return seen
 
 
 # --- peaks, boxes -----------------------------------------------------------------------------------------------------
@@ -227,7 +245,7 @@ class OraclePropagator:
 
     def _frame(self, stream, heatmap, offset, size, extras):
         tracklets = self.tracklets[stream]
-        finite = np.isfinite(heatmap) & _seen(offset, size, heatmap.shape[1:])
+        finite = np.isfinite(heatmap) & find_seen(offset, size, heatmap.shape[1:])
         network = np.clip(np.where(finite, heatmap, 0), 0, 1)  # rule 9: score 0, and below offset 0, size 0
         winners = find_winners(tracklets, network.shape, self.radius)
         balanced, sizes = self._propagate(network, finite, size, winners, tracklets)
@@ -303,15 +321,3 @@ class OraclePropagator:
             size=tuple(sizes[label, :, y, x]),  # rule 5: the balanced size
             track_id=detection["track_id"],
         )
-
-
-def _seen(offset, size, shape):
-    """Rule 9: where offset and size are finite and the size is not negative, (H, W)."""
-    seen = np.ones(shape, dtype=bool)
-    for y in range(shape[0]):
-        for x in range(shape[1]):
-            if offset is not None and not np.isfinite(offset[:, y, x]).all():
-                seen[y, x] = False
-            if size is not None and not (np.isfinite(size[:, y, x]).all() and (size[:, y, x] >= 0).all()):
-                seen[y, x] = False
-    return seen

@@ -3,15 +3,7 @@
 Class by class it links, then searches the whole video for the best path, removes, and searches the whole video again.
 """
 
-
-def intersection_over_union(one, other):
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if not (width > 0 and height > 0):
-        return 0.0
-    common = width * height
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return common / (areas[0] + areas[1] - common)
+from oracles import intersection_over_union
 
 
 def seq_nms(boxes, scores, labels, *, link_iou=0.5, nms_iou=0.3, rescore="average"):

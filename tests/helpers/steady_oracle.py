@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from identity_oracle import IdentityOracle, Shown
-from oracles import balance_size, decode_box, drop_plateaus, find_peaks, nms
+from oracles import balance_size, decode_box, drop_plateaus, find_peaks, find_seen, nms
 
 NOISE = 0.03
 ROUNDING = 1e-9  # a box that only rounding puts outside is inside
@@ -159,7 +159,7 @@ class SteadyOracle:
     def _frame(self, stream, heatmap, offset, size, extras, shift):
         memories = self._predict(self.memories[stream], shift)
         self._move_people(stream, shift)
-        finite = np.isfinite(heatmap) & _seen(offset, size, heatmap.shape[1:])
+        finite = np.isfinite(heatmap) & find_seen(offset, size, heatmap.shape[1:])
         network = np.clip(np.where(finite, heatmap, 0), 0, 1)
         winners = self._winners(memories)
         balanced, sizes, own_sizes = self._propagate(network, finite, size, winners, memories)
@@ -336,15 +336,3 @@ class SteadyOracle:
             tuple(one["velocity"]),
             one["unseen"],
         )
-
-
-def _seen(offset, size, shape):
-    """Rule 9: where offset and size are finite and the size is not negative, (H, W)."""
-    seen = np.ones(shape, dtype=bool)
-    for y in range(shape[0]):
-        for x in range(shape[1]):
-            if offset is not None and not np.isfinite(offset[:, y, x]).all():
-                seen[y, x] = False
-            if size is not None and not (np.isfinite(size[:, y, x]).all() and (size[:, y, x] >= 0).all()):
-                seen[y, x] = False
-    return seen

@@ -174,3 +174,15 @@ def one_spot(score=0.0):
     heatmap = torch.zeros(1, 1, 12, 16)
     heatmap[0, 0, 5, 7] = score
     return heatmap, torch.full((1, 2, 12, 16), 0.5), torch.full((1, 2, 12, 16), 4.0)
+
+
+def one_by_one(detector, frames, *, reset=None, shift=None):
+    """Call a VideoDetector with each frame of (B, T, ...)."""
+    return [
+        detector(
+            frames[:, t],
+            reset=None if reset is None else reset[:, t],
+            shift=None if shift is None else shift[:, t],
+        )
+        for t in range(frames.shape[1])
+    ]

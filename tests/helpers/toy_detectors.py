@@ -37,6 +37,31 @@ def red(frames):
     return spots(redness.expand(-1, 3, -1, -1))
 
 
+def small(frames):
+    """Objects of 8 x 8 pixels: two cells apart they touch."""
+    maps = spots(frames)
+    return maps._replace(size=torch.full_like(maps.size, 2.0))
+
+
+def two_small_classes(frames):
+    maps = small(frames)
+    return maps._replace(heatmap=torch.cat([0 * maps.heatmap, maps.heatmap], dim=1))
+
+
+def unscaled(frames):
+    """Scores that somebody forgot to divide."""
+    maps = spots(frames)
+    return maps._replace(heatmap=2 * maps.heatmap)
+
+
+def unreadable(frames):
+    """Sizes of bright cells that overflow, and those of quiet cells that are negative."""
+    maps = spots(frames)
+    return maps._replace(
+        size=torch.where(maps.heatmap > 0.5, torch.inf, torch.where(maps.heatmap < 0.02, -1, maps.size))
+    )
+
+
 def two_classes(frames):
     maps = spots(frames)
     return maps._replace(heatmap=torch.cat([0 * maps.heatmap, maps.heatmap], dim=1))

@@ -45,7 +45,7 @@ class GroupedPropagator(nn.Module):
         propagators: As given.
 
     Raises:
-        TypeError: If one is no HeatmapPropagator.
+        TypeError: If one is not a HeatmapPropagator.
         ValueError: If their numbers differ, one is given twice, or ``top_k`` or ``stride`` differ.
 
     Examples:

@@ -30,7 +30,7 @@ class CircleSuppression(NamedTuple):
     limit: int | None = None
 
     def __call__(self, detections: Detections) -> Tensor:
-        """Tell which detections are kept, shape ``(B, K)``, ``bool``."""
+        """Mark which detections are kept, shape ``(B, K)``, ``bool``."""
         center = metric_boxes(detections, self.grid)[..., :2]
         near = (center.unsqueeze(2) - center.unsqueeze(1)).square().sum(3) <= self.squared_distance
         return _keep(detections, near, self.limit)
@@ -52,7 +52,7 @@ class RotatedSuppression(NamedTuple):
     limit: int | None = None
 
     def __call__(self, detections: Detections) -> Tensor:
-        """Tell which detections are kept, shape ``(B, K)``, ``bool``."""
+        """Mark which detections are kept, shape ``(B, K)``, ``bool``."""
         iou = rotated_iou(_ground_boxes(detections, self.grid))
         return _keep(detections, iou > self.iou_threshold, self.limit)
 

@@ -29,7 +29,7 @@ def read_weights(path: str | PathLike[str], *, averaged: bool) -> dict[str, Tens
     Raises:
         FileNotFoundError: If there is no such file.
         ModuleNotFoundError: If it is a file of safetensors and the package is not installed.
-        ValueError: If it is no checkpoint, holds code instead of plain weights, or no weights.
+        ValueError: If it is not a checkpoint, holds code instead of plain weights, or no weights.
     """
     content = _read_safetensors(path) if Path(path).suffix == ".safetensors" else read_plain(path)
     weights = _find_weights(content, averaged=averaged)

@@ -82,7 +82,7 @@ def load_checkpoint(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no file of plain weights, or they do not fit the model: the names and shapes are given.
+        ValueError: If it is not a file of plain weights, or they do not fit the model: the names and shapes are given.
 
     Examples:
         >>> import tempfile, torch

@@ -57,7 +57,7 @@ def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
 
     With r = size / max(W, H), the pixel (x, y) goes to (r x + (size - r W) / 2, r y + (size - r H) / 2),
     bilinear, without the half pixel by which ``interpolate`` shifts: what the published weights were
-    trained on. Nothing is smoothed before it shrinks, there neither.
+    trained on. As in CenterNet, pictures are not smoothed before they shrink.
 
     Args:
         frames: Shape ``(B, C, H, W)``, any range; ``uint8`` is rounded, as OpenCV does.
@@ -68,7 +68,7 @@ def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
         :class:`Letterbox` that brings boxes back.
 
     Raises:
-        TypeError: If ``frames`` is no tensor.
+        TypeError: If ``frames`` is not a tensor.
         ValueError: If ``frames`` has another shape or is empty, or ``size`` is below 1.
 
     Examples:
@@ -104,7 +104,7 @@ def pad(frames: Tensor, multiple: int = 32) -> tuple[Tensor, Letterbox]:
         brings boxes back.
 
     Raises:
-        TypeError: If ``frames`` is no tensor, or ``multiple`` no whole number.
+        TypeError: If ``frames`` is not a tensor, or ``multiple`` is not a whole number.
         ValueError: If ``frames`` has another shape or is empty, or ``multiple`` is odd or below 2.
 
     Examples:

@@ -171,7 +171,7 @@ class CenterNetLoss(nn.Module):
         offset_weight: Weight of the L1 on the sub-cell position, at least 0.
 
     Raises:
-        TypeError: If a weight is no number.
+        TypeError: If a weight is not a number.
         ValueError: If it is below 0.
     """
 

@@ -41,7 +41,7 @@ class CenterNet(nn.Module):
 
     Raises:
         ModuleNotFoundError: If timm or torchvision is asked for and not installed.
-        TypeError: If a count is no whole number.
+        TypeError: If a count is not a whole number.
         ValueError: If an option is none of the above.
 
     Examples:

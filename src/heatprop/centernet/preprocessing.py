@@ -46,7 +46,7 @@ def normalize(
         becomes what a black pixel becomes, about -1.7, as in CenterNet.
 
     Raises:
-        TypeError: If it is no tensor of ``uint8`` or floating dtype.
+        TypeError: If it is not a tensor of ``uint8`` or floating dtype.
         ValueError: If it has no three channels before height and width, or ``mean`` and ``std`` are not three
             finite numbers, those of ``std`` above 0.
 

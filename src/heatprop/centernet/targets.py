@@ -110,7 +110,7 @@ def gaussian_radius(size: Tensor, *, min_overlap: float = 0.7, radius_rule: Radi
         Radius, shape ``(...)``, whole cells, rounded down, in the dtype of ``size``.
 
     Raises:
-        TypeError: If ``min_overlap`` is no number.
+        TypeError: If ``min_overlap`` is not a number.
         ValueError: If ``min_overlap`` or ``radius_rule`` is none of those.
 
     Examples:

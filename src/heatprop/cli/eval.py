@@ -1,4 +1,4 @@
-"""``heatprop eval``: the paper's tables on anybody's video; extra ``cli`` (Typer, Rich)."""
+"""``heatprop eval``: the paper's tables on any video; extra ``cli`` (Typer, Rich)."""
 
 import math
 from collections.abc import Mapping

@@ -31,7 +31,7 @@ def make_benchmark(
     """Render videos with exact boxes and track ids in the layout of ImageNet VID.
 
     Objects of six classes move before real photographs, blurred by motion and defocus, occluded, leaving and
-    entering. Run it again to go on where it stopped, or to add videos.
+    entering. Run it again to continue where it stopped, or to add videos.
     """
     try:
         scene = SceneOptions(

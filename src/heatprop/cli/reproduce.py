@@ -71,8 +71,8 @@ def reproduce(
 ) -> None:
     """Run the paper's whole protocol: detect, propagate in every way, print Tables 1 to 5, draw Figs. 4 and 5.
 
-    Started again with the same --out, it goes on where it was. Several machines or GPUs take a --shard each, all
-    with the same --out, or copy what is in theirs together; a last run without --shard makes the report.
+    Started again with the same --out, it continues where it was. Several machines or GPUs take a --shard each, all
+    with the same --out, or copy their folders together; a last run without --shard makes the report.
     """
     from heatprop.reproducing.networks import describe_weights, load_network  # they need torchvision
     from heatprop.reproducing.running import ReadingOptions

@@ -83,7 +83,7 @@ def run(
 
     To anonymise a video: heatprop run party.mp4 --out results --blur --two-pass
 
-    Sound is copied. Files that are there already are replaced by whole ones only.
+    Sound is copied. An existing file is replaced only by a complete one.
 
     The exit code is 0 if all went well, 1 if a video could not be processed to its end, 130 after Ctrl-C, and 143 or
     129 after SIGTERM or SIGHUP.
@@ -119,6 +119,7 @@ def run(
         keep_maps=save_maps,
         camera=CameraMotion() if camera_motion else None,
         every=every,
+        mask_scale=mask_scale if blur else None,
         labels=None if classes is None else _find_labels(classes, loaded),
     )
     detecting = TwoPassDetector(found, folder=out, combine=combine.value) if two_pass else found

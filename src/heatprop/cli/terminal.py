@@ -107,8 +107,9 @@ class Terminal:
         if len(set(names)) < len(names):  # only the folders tell them apart
             names = [str(one.path) for one in summaries]
         columns = dict(_COLUMNS)
-        if not any(one.coasted for one in summaries):
-            del columns[_COASTED]
+        for name in _RARE:
+            if all(columns[name](one) == "0" for one in summaries):
+                del columns[name]
         rows = [[count(one) if one.frames else "-" for count in columns.values()] for one in summaries]
         heads = [name.split("\n") for name in columns]
         widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)] if rows else [0] * len(heads)
@@ -137,14 +138,22 @@ class Terminal:
         self._out.print(Text(f"{name.ljust(left)}{numbers}", style=style), soft_wrap=True)
 
 
-_COASTED = "not\nlooked at"
+_RARE = _COASTED, _MASKED, _UNREADABLE, _OUTSIDE = (
+    "not\nlooked at",
+    "masked\nonly",
+    "not\nreadable",
+    "scores not\n0 to 1",
+)
 _COLUMNS: dict[str, Callable[[Summary], str]] = {
     "frames": lambda one: str(one.frames),
     _COASTED: lambda one: str(one.coasted),
     "detections": lambda one: str(one.detections),
     "carried": lambda one: str(one.carried),
+    _MASKED: lambda one: str(one.masked_only),
     "gaps\nclosed": lambda one: str(one.gaps_closed),
     "scene\ncuts": lambda one: str(one.cuts),
+    _UNREADABLE: lambda one: str(one.unreadable),
+    _OUTSIDE: lambda one: str(one.outside),
     "frames/s": lambda one: f"{one.frames_per_second:.1f}",
 }
 

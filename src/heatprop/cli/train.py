@@ -50,8 +50,8 @@ class _Wanted(NamedTuple):
 def train(**options: Any) -> None:
     """Train CenterNet on ImageNet VID (and DET), or on a benchmark in its layout (heatprop make-benchmark).
 
-    Without options it is the paper's training. A file given by --config holds options by name, as the config.yaml
-    that every training leaves in its folder. Options of the command line count more than the file, the file more than
+    Without options it is the paper's training. A file given with --config holds options by name, like the config.yaml
+    that every training leaves in its folder. Options on the command line override the file, and the file overrides
     --preset.
 
     Press Ctrl-C to stop; --resume goes on from the last whole epoch, with equal results.

@@ -39,7 +39,7 @@ def tune(
 ) -> None:
     """Search radius, alpha and beta on saved maps with ground truth, cross-validated over the videos.
 
-    Started again with the same --out, an interrupted search goes on where it was.
+    Started again with the same --out, an interrupted search continues where it was.
     """
     base = replace(HP, nms_threshold=nms_threshold, score_threshold=score_threshold)
     sweep(out)

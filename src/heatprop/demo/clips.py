@@ -33,7 +33,7 @@ class Clip(NamedTuple):
 
     Attributes:
         images: RGB pictures, shape ``(T, H, W, 3)``, ``uint8``.
-        rate: Frames a second.
+        rate: Frames per second.
     """
 
     images: Images

@@ -111,7 +111,7 @@ def detect_with_memory(maps: HeadMaps, *, resets: Collection[int] = ()) -> list[
 
     Args:
         maps: Maps of T frames.
-        resets: Numbers of the frames with which the memory starts anew.
+        resets: Numbers of the frames with which the memory starts again.
 
     Returns:
         One output per frame.

@@ -82,7 +82,7 @@ def count_gaps(hits: NDArray[np.bool_]) -> int:
 
 
 def ghost_mask(frame: FrameFaces, real: Array, *, score: float = GHOST_SCORE) -> NDArray[np.bool_]:
-    """Tell which detections of a frame are ghosts: of that score or more, and overlapping no real box.
+    """Mark which detections of a frame are ghosts: of that score or more, and overlapping no real box.
 
     Args:
         frame: What was found.
@@ -99,7 +99,7 @@ def ghost_mask(frame: FrameFaces, real: Array, *, score: float = GHOST_SCORE) ->
 def carried_over_mask(
     frame: FrameFaces, alone: FrameFaces, since_cut: int, *, score: float = GHOST_SCORE
 ) -> NDArray[np.bool_]:
-    """Tell which detections are ghosts of the scene before: older than their scene, where nothing is.
+    """Mark which detections are ghosts of the scene before: older than their scene, where nothing is.
 
     Args:
         frame: What was found with memory.

@@ -96,7 +96,7 @@ def choose_moment(trial: Trial) -> int:
     """Choose the frame that shows best what the memory does.
 
     It begins the longest run, of two frames at most, that only the memory sees, with the face found both ways
-    before and behind it; the first of equals. Without any, it is the frame where the memory helps most.
+    before and behind it; the first one in a tie. Without any, it is the frame where the memory helps most.
 
     Args:
         trial: A clip, detected both ways.

@@ -32,7 +32,7 @@ def average_precision(truth: GroundTruth, predictions: Predictions, *, rule: Rul
 
     Detections are matched frame by frame (`match`); those of all frames together, by falling score, give one curve
     per class, whose area is the average precision. Equal scores come by rising video, then frame, then as given.
-    All predictions count: take out first those on frames that are not evaluated.
+    All predictions count, so first remove those on frames that are not evaluated.
 
     Args:
         truth: Objects.

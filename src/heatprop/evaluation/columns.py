@@ -136,7 +136,7 @@ class Predictions(_PredictionsColumns):
         Args:
             video: Its number or name.
             frames: For each frame ``boxes`` ``(k, 4)``, ``scores`` ``(k,)`` and ``labels`` ``(k,)``, arrays or CPU
-                tensors: what ``Detections.unpad()`` returns. Other keys are left alone.
+                tensors: what ``Detections.unpad()`` returns. Other keys are ignored.
             first_frame: Number of the first frame.
 
         Returns:

@@ -92,7 +92,7 @@ def area_under_curve(curve: Curve, *, recall_points: int | None = None) -> float
         In [0, 1]; NaN without ground truth.
 
     Raises:
-        TypeError: If ``recall_points`` is no whole number.
+        TypeError: If ``recall_points`` is not a whole number.
         ValueError: If there are fewer than 2 recall points, or more than a million.
 
     Examples:
@@ -121,7 +121,7 @@ def area_of_hits(hits: IntArray | FloatArray, ground_truth: int, *, recall_point
         In [0, 1]; NaN without ground truth.
 
     Raises:
-        TypeError: If ``recall_points`` is no whole number.
+        TypeError: If ``recall_points`` is not a whole number.
         ValueError: If there are fewer than 2 recall points, or more than a million.
 
     Examples:

@@ -95,7 +95,7 @@ def ghost_rate(
     touch_iou: float = 0.1,
     picture_size: PictureSize | None = None,
 ) -> GhostRate:
-    """Give the share of the boxes with a score of at least 0.3 that are ghosts (`find_ghosts`).
+    """Return the share of the boxes with a score of at least 0.3 that are ghosts (`find_ghosts`).
 
     Args:
         truth: Objects, ignored ones too.

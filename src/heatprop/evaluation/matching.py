@@ -20,7 +20,7 @@ class Rule(NamedTuple):
     Attributes:
         iou_threshold: Smallest IoU of a match, in [0, 1].
         small_objects: Lower the threshold for small boxes to ``w h / ((w + 10) (h + 10))`` (the ILSVRC devkit).
-        plus_one: Count the last pixel in: widths are x2 - x1 + 1 (the ILSVRC devkit, PASCAL VOC).
+        plus_one: Include the last pixel: widths are x2 - x1 + 1 (the ILSVRC devkit, PASCAL VOC).
         recall_points: ``None``: the area under the whole curve (PASCAL VOC 2010, the devkit). A number: the mean
             precision at so many recalls from 0 to 1 (COCO: 101).
     """

@@ -74,7 +74,7 @@ def motion_iou(truth: GroundTruth, *, reach: int = 10, plus_one: bool = True) ->
     Args:
         truth: Objects.
         reach: How many frames before and after; frames without the object are left out.
-        plus_one: Count the last pixel in.
+        plus_one: Include the last pixel.
 
     Returns:
         In [0, 1], high for slow objects, shape ``(n,)``; NaN where no frame around has the object, and for ignored
@@ -108,7 +108,7 @@ def motion_iou(truth: GroundTruth, *, reach: int = 10, plus_one: bool = True) ->
 
 
 def uncovered_pairs(displacements: NDArray[np.float64], radii: Iterable[float] = range(11)) -> dict[float, float]:
-    """Give the share of object pairs that move farther than a radius reaches (Table 2, second row).
+    """Return the share of object pairs that move farther than a radius reaches (Table 2, second row).
 
     Args:
         displacements: From `displacement`, in cells, shape ``(n,)``; NaN is no pair.
@@ -126,7 +126,7 @@ def uncovered_pairs(displacements: NDArray[np.float64], radii: Iterable[float] =
 
 
 def suggest_radius(displacements: NDArray[np.float64], *, uncovered: float = 0.05) -> int:
-    """Give the smallest whole radius that leaves few enough pairs uncovered.
+    """Return the smallest whole radius that leaves few enough pairs uncovered.
 
     On ImageNet VID, 11.3 % are uncovered at 1 and 3.7 % at 2 (Table 2): the default gives the paper's choice, 2.
 

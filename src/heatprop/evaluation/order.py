@@ -9,7 +9,7 @@ from heatprop.evaluation.column_checks import FloatArray, IntArray
 
 
 def falling_order(values: FloatArray) -> IntArray:
-    """Order values from high to low, equal ones as given.
+    """Order values from high to low, ties as given.
 
     Numpy sorts several times as fast when it need not keep equal values in order; a second such sort, of whole
     numbers that are all different, puts those right.
@@ -52,7 +52,7 @@ def grouped_order(groups: IntArray, values: FloatArray) -> IntArray:
 
 
 def code_order(codes: IntArray) -> IntArray:
-    """Order whole numbers of 0 or more, equal ones as given; up to 65,535 numpy does it in linear time.
+    """Order whole numbers of 0 or more, ties as given; up to 65,535 numpy does it in linear time.
 
     Examples:
         >>> code_order(np.array([2, 0, 2, 1]))

@@ -16,7 +16,7 @@ def iou(boxes: FloatArray, others: FloatArray, *, plus_one: bool = False) -> Flo
     Args:
         boxes: ``(x1, y1, x2, y2)`` in pixels, shape ``(n, 4)``.
         others: The other box of each row, shape ``(n, 4)``.
-        plus_one: Count the last pixel in: widths are x2 - x1 + 1 (the ILSVRC devkit).
+        plus_one: Include the last pixel: widths are x2 - x1 + 1 (the ILSVRC devkit).
 
     Returns:
         Shape ``(n,)``, in [0, 1]; 0 where the boxes have no common area, so for every box without area.

@@ -72,9 +72,9 @@ def subset_average_precision(
 ) -> dict[str, AveragePrecision]:
     """Compute average precision on each subset of the objects (FGFA's motion-specific mAP).
 
-    All objects are matched together, once (`match`). In a subset, then: objects outside it are not to be found; a
-    detection that found one of them is neither right nor wrong; a false positive counts where the object nearest
-    to it (`nearest_object`) is in the subset, and in every subset where its frame has no object.
+    All objects are matched together, once (`match`). In a subset, objects outside it need not be found, and a detection
+    that found one of them is neither right nor wrong. A false positive counts in the subset of the object nearest to it
+    (`nearest_object`), and in every subset if its frame has no object.
 
     With ``rule="fgfa"`` a false positive counts as in FGFA's script: whole where the object that it overlaps most, of
     any class, is in the subset, or where the frame has no other objects. Where that is a tie, as it mostly is when it
@@ -156,7 +156,7 @@ def nearest_object(truth: GroundTruth, predictions: Predictions, *, plus_one: bo
     Args:
         truth: Objects.
         predictions: Detections.
-        plus_one: Count the last pixel in.
+        plus_one: Include the last pixel.
 
     Returns:
         Row of the ground truth, -1 where the frame has no object, shape ``(n,)``.

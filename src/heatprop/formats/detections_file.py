@@ -77,7 +77,7 @@ def write_detections_file(path: str | PathLike[str], predictions: Predictions, f
     """Write detections so that reading gives them back to the last bit.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         predictions: Detections; ``video`` is the place in ``frames.videos``.
         frames: The list that gives the frame ids.
 

@@ -154,7 +154,7 @@ def write_frame_list(path: str | PathLike[str], frames: FrameList) -> None:
     """Write frames as ``VID_val_frames.txt`` has them.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         frames: What to write.
     """
     with replacing(path) as file:

@@ -18,7 +18,7 @@ class AnnotatedObject(NamedTuple):
 
     Attributes:
         name: WordNet id of its class.
-        box: ``(x1, y1, x2, y2)`` as written: the last pixel counts in, and nothing is clipped.
+        box: ``(x1, y1, x2, y2)`` as written: the last pixel is included, and nothing is clipped.
         track: Which object of the video; -1 in DET, which has none.
         occluded: As written; ``None`` where it is not said.
         generated: Whether the box was interpolated, not drawn; ``None`` where it is not said.
@@ -56,7 +56,7 @@ def read_annotation(path: str | PathLike[str], *, skipped: Skipped | None = None
         What it holds. Class names are those of the objects, which in DET are not that of the folder.
 
     Raises:
-        ValueError: If it is no XML, has no ``<size>``, or an object is malformed.
+        ValueError: If it is not XML, has no ``<size>``, or an object is malformed.
         FileNotFoundError: If there is no such file.
     """
     try:

@@ -17,7 +17,7 @@ def load_json(path: str | PathLike[str]) -> Any:
         What it holds.
 
     Raises:
-        ValueError: If it is no JSON; says line and column.
+        ValueError: If it is not JSON; says line and column.
     """
     with open(path, encoding="utf-8-sig") as file:
         try:

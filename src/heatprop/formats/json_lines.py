@@ -18,7 +18,7 @@ ROWS_AT_ONCE = 1 << 16
 
 
 class DetectionLine(NamedTuple):
-    """One line. What is ``None`` is not written.
+    """One line. Fields that are ``None`` are not written.
 
     Attributes:
         frame: Number of the frame, from 0.
@@ -50,7 +50,7 @@ def iterate_json_lines(path: str | PathLike[str], *, skipped: Skipped | None = N
 
     Args:
         path: The file. ``frame``, ``box`` and ``score`` must be in every line, other members may be missing;
-            unknown ones are left alone.
+            unknown ones are ignored. Lines that hold a list ``masked_only`` instead of a box are passed over.
         skipped: Collects malformed lines; ``None`` stops at the first.
 
     Yields:
@@ -66,7 +66,7 @@ def iterate_json_lines(path: str | PathLike[str], *, skipped: Skipped | None = N
             parsed = None
             with located(path, f"line {number}", skipped):
                 parsed = _parse_line(text)
-            if parsed is not None:
+            if parsed is not None:  # a line of masks is no detection
                 yield parsed
 
 
@@ -103,7 +103,7 @@ def write_json_lines(path: str | PathLike[str], lines: Iterable[DetectionLine]) 
     """Write detections, one per line.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         lines: Detections; numbers may be Python's or numpy's.
     """
     with replacing(path) as file:
@@ -112,13 +112,15 @@ def write_json_lines(path: str | PathLike[str], lines: Iterable[DetectionLine]) 
             file.write(json.dumps(members, default=_plain, allow_nan=False) + "\n")
 
 
-def _parse_line(text: str) -> DetectionLine:
+def _parse_line(text: str) -> DetectionLine | None:
     try:
         table = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"must be a JSON object, {error.msg} in column {error.colno}") from None
     except RecursionError:
         raise ValueError("must be a JSON object of a few levels, got too many brackets inside each other") from None
+    if isinstance(table, dict) and "masked_only" in table and "box" not in table:
+        return None
     box = require(table, "box")
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError(f"box must be [x1, y1, x2, y2], got {show_json(box)}")

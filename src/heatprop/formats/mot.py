@@ -173,7 +173,7 @@ def write_mot_truth(path: str | PathLike[str], truth: GroundTruth) -> None:
     """Write the boxes of one video as ``gt.txt``: ``frame, id, left, top, width, height, flag, class, visibility``.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         truth: Boxes of one video; an ignored one gets flag 0.
 
     Raises:
@@ -190,7 +190,7 @@ def write_mot_detections(path: str | PathLike[str], predictions: Predictions) ->
     """Write the detections of one video as ``det.txt``: ``frame, -1, left, top, width, height, score``.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         predictions: Detections of one video.
     """
     scores = [repr(score) for score in predictions.score.tolist()]
@@ -201,7 +201,7 @@ def write_mot_tracks(path: str | PathLike[str], predictions: Predictions, track:
     """Write a tracker's results on one video: ``frame, id, left, top, width, height, score, -1, -1, -1``.
 
     Args:
-        path: File to write; it is replaced when the new one is whole.
+        path: File to write; it is replaced when the new one is complete.
         predictions: Detections of one video.
         track: Which object each is, whole numbers, shape ``(n,)``.
 

@@ -34,7 +34,7 @@ def read_number_rows(
         Line numbers from 1, ``(n,)``, and values, ``(n, len(columns))``, about 65,000 rows at a time.
 
     Raises:
-        ValueError: If a row is malformed: another number of columns, or one that is no finite number.
+        ValueError: If a row is malformed: another number of columns, or one that is not a finite number.
     """
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         first = 1
@@ -51,7 +51,7 @@ def read_number_rows(
 
 
 def count_fields(path: str | PathLike[str], separator: str) -> int:
-    """Count the columns that most rows of a table have, the first of equals; 0 without rows."""
+    """Count the columns that most rows of a table have, the first one in a tie; 0 without rows."""
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         counts = Counter(line.count(separator) + 1 for line in file if not line.isspace())
     return counts.most_common(1)[0][0] if counts else 0

@@ -1,4 +1,4 @@
-"""``.npz`` archives from anybody: what they hold is measured before it is unpacked."""
+"""Read ``.npz`` archives that nobody vouches for: their contents are measured before they are unpacked."""
 
 import errno
 import lzma
@@ -72,7 +72,7 @@ def _read_array(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
 
 
 def _check_header(file: IO[bytes], size: int) -> None:
-    """Refuse an array that says it is larger than what is there: numpy would make room for it first."""
+    """Refuse an array that claims to be larger than the file: numpy would allocate it first."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)

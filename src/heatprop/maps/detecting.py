@@ -27,7 +27,7 @@ class Setting(PropagatorOptions):
     """How maps become detections: the options of the propagator, and whether it remembers at all.
 
     Attributes:
-        memory: ``False``: every frame starts anew.
+        memory: ``False``: every frame starts again.
     """
 
     memory: bool = True
@@ -100,7 +100,7 @@ def detect_with_each(maps: SavedMaps, settings: Mapping[str, Setting]) -> dict[s
 
 
 def detect_frames(maps: SavedMaps, setting: Setting = HP) -> list[dict[str, Any]]:
-    """Detect objects in one video's saved maps, and keep all that is known of them: ids, ages, what is carried.
+    """Detect objects in one video's saved maps, and keep everything known about them: ids, ages, carried or not.
 
     Args:
         maps: The maps.
@@ -137,7 +137,7 @@ def seq_nms_predictions(predictions: Predictions) -> Predictions:
 
 
 def name_classes(table: Table, maps: SavedMaps) -> Table:
-    """Call classes by name, since channel 0 of one video's maps may be another class than that of another's.
+    """Replace channels by class names, since channel 0 may be a different class in another video's maps.
 
     Args:
         table: ``label`` is the channel of the heatmap.
@@ -152,7 +152,7 @@ def name_classes(table: Table, maps: SavedMaps) -> Table:
 
 
 def clip_boxes(table: Table, maps: SavedMaps) -> Table:
-    """Clip boxes to the network input; objects of which nothing is left become ignored ones.
+    """Clip boxes to the network input; objects that lie outside become ignored ones.
 
     Args:
         table: Boxes in pixels of the network input.

@@ -121,11 +121,11 @@ def write_saved_maps(
     """Write the maps of one video as ``float16``; sparse maps stay sparse.
 
     Args:
-        path: The ``.npz`` to write; it is replaced when the new one is whole. Its name becomes the video's.
+        path: The ``.npz`` to write; it is replaced when the new one is complete. Its name becomes the video's.
         maps: What to write.
         compact: Floor scores below 0.003 to 0.001, and keep offsets and sizes only within 2 cells of a score
             above 0.02, which makes files several times smaller. Sparse maps are compact already.
-        notes: More arrays to write, which `read_saved_maps` leaves alone.
+        notes: More arrays to write, which `read_saved_maps` ignores.
 
     Raises:
         ValueError: If shapes do not fit, or a track or label is text.
@@ -148,7 +148,7 @@ def write_saved_maps(
 def compact_maps(
     heatmap: NDArray[Any], offset: NDArray[Any], size: NDArray[Any], *, near: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Drop what does not compress and nobody reads: noise, and offsets and sizes where nothing is.
+    """Drop what compresses badly and nobody reads: noise, and offsets and sizes where there is nothing.
 
     Args:
         heatmap: Scores, shape ``(T, C, H, W)``; those below 0.003 become 0.001, NaN stays.

@@ -1,4 +1,4 @@
-"""Maps of which only the cells that matter are kept: a whole data set's fit on a disk, and are read frame by frame."""
+"""Maps that keep only the cells that matter, so that a whole data set fits on a disk; they are read frame by frame."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

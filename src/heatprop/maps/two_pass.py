@@ -26,7 +26,7 @@ def two_pass_in_maps(
         maps: The maps.
         propagator: The memory with its options; its stride must be that of the maps.
         cuts: Frames with which a new scene starts.
-        combine: What of its two scores an object gets that both directions find, ``"mean"`` or ``"maximum"``.
+        combine: Which score an object gets that both directions find: the ``"mean"`` or the ``"maximum"`` of the two.
 
     Returns:
         Detections by frame, in each by falling score; ``label`` is the name of the class (`name_classes`).

@@ -1,4 +1,4 @@
-"""Offline: the motion of the picture as a memory needs it that goes backward in time."""
+"""Offline: the motion of the picture for a memory that goes backward in time."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ def reverse_shift(shift: Tensor) -> Tensor:
             any unit.
 
     Returns:
-        The same kind, shape, dtype and unit. What has no way back (a singular map) becomes NaN, which moves nothing.
+        The same kind, shape, dtype and unit. A motion that cannot be reversed (a singular map) becomes NaN, which moves
+        nothing.
 
     Raises:
         TypeError: If it is no floating tensor.

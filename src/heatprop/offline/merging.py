@@ -1,4 +1,4 @@
-"""Offline: what two directions of time found in one frame, made one list of objects."""
+"""Offline: merge what both directions of time found in one frame into one list of objects."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -57,8 +57,8 @@ def merge_directions(
     """Make one list of what the forward and the backward pass found in a frame.
 
     Objects of both passes are paired class by class, the best overlap first, each at most once. A pair becomes one
-    object with the box of the surer pass (equal: the forward one), the mean or maximum of both scores and the larger
-    age. What one pass alone found stays as it is. Then NMS, as after each pass.
+    object with the box of the pass with the higher score (in a tie, the forward one), the mean or maximum of both
+    scores and the larger age. Objects that only one pass found do not change. Then NMS runs, as after each pass.
 
     Args:
         forward: Objects of the forward pass.
@@ -97,7 +97,7 @@ def pair_up(closeness: NDArray[Any], least: float) -> tuple[NDArray[np.int64], N
 
     Args:
         closeness: How well a row and a column fit, shape ``(n, m)``.
-        least: Only what is above it is paired. Equal pairs: the earlier row, then the earlier column, first.
+        least: Only pairs above this value count. In a tie, the earlier row, then the earlier column, comes first.
 
     Returns:
         Rows and columns of the pairs, of equal length.

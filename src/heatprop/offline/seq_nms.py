@@ -17,7 +17,7 @@ Rescore = Literal["average", "maximum"]
 
 
 class Tubelets(NamedTuple):
-    """The boxes that Seq-NMS kept: four lists over frames, arrays or tensors as they came, in the order they came.
+    """The boxes that Seq-NMS kept: four lists over frames, arrays or tensors like the input, in its order.
 
     Attributes:
         boxes: ``(x1, y1, x2, y2)``, each ``(n, 4)``.
@@ -44,9 +44,9 @@ def seq_nms(
 ) -> Tubelets:
     """Rescore and suppress the boxes of a whole video (Seq-NMS, Han et al. 2016).
 
-    Class by class: boxes of adjacent frames are linked where their IoU is at least ``link_iou``; the path of the
-    largest *sum* of scores (one box is a path too) gets its average or maximum score and is taken out; each of
-    its boxes removes the boxes of its frame with an IoU of at least ``nms_iou``; and again, until no box is left.
+    For each class, boxes of adjacent frames are linked if their IoU is at least ``link_iou``. The path with the largest
+    *sum* of scores (one box is also a path) gets its average or maximum score and is taken out, and each of its boxes
+    removes the boxes of its frame with an IoU of at least ``nms_iou``. This repeats until no box is left.
 
     Sums are ``float64``, added in the order of the frames. Equal sums: the path that ends in the earlier frame,
     there at the earlier place, is chosen first; a box follows the earliest of its equal predecessors, and none
@@ -59,13 +59,13 @@ def seq_nms(
         labels: Per frame ``(n,)``, class index.
         link_iou: Smallest IoU of linked boxes, above 0; above 1 nothing is linked (per-frame NMS).
         nms_iou: Smallest IoU that removes a box, above 0; above 1 nothing is removed.
-        rescore: What of a path's scores its boxes get, ``"average"`` or ``"maximum"``.
+        rescore: Which score the boxes of a path get, ``"average"`` or ``"maximum"``.
 
     Returns:
         The kept boxes with their tubelets' scores.
 
     Raises:
-        TypeError: If a threshold is no number.
+        TypeError: If a threshold is not a number.
         ValueError: If lengths or shapes do not fit, a score is not finite, or an option is out of range.
 
     Examples:
@@ -127,7 +127,7 @@ def rescore_boxes(
         New scores, shape ``(N,)``, 0 for removed boxes, and tubelet ids, shape ``(N,)``, -1 for removed boxes.
 
     Raises:
-        TypeError: If a threshold is no number.
+        TypeError: If a threshold is not a number.
         ValueError: If a score is not finite or an option is out of range.
     """
     _check_options(link_iou, nms_iou, rescore)

@@ -28,17 +28,17 @@ def seq_nms_detections(
 ) -> Detections | list[Detections]:
     """Apply `seq_nms` to the detections of B finished streams.
 
-    Shapes stay: what is suppressed becomes padding, and each frame is sorted by falling new score, equal scores
-    in the order they came. The tubelet ids are the new ``track_ids``, unique within their stream.
+    Shapes stay the same: suppressed boxes become padding, and each frame is sorted by falling new score, ties in their
+    old order. The tubelet ids are the new ``track_ids``, unique within their stream.
 
     Args:
         detections: With time, ``(B, T, K, ...)``, or a list of T frames, ``(B, K, ...)`` each.
         link_iou: Smallest IoU of linked boxes, above 0.
         nms_iou: Smallest IoU that removes a box, above 0.
-        rescore: What of a path's scores its boxes get, ``"average"`` or ``"maximum"``.
+        rescore: Which score the boxes of a path get, ``"average"`` or ``"maximum"``.
 
     Returns:
-        The same form that came.
+        The same form as the input.
 
     Raises:
         TypeError: If they are no `Detections`, or a field has the wrong dtype.

@@ -28,29 +28,29 @@ def two_pass(
 ) -> Iterator[Detections]:
     """Detect in a finished video with a memory of the past and one of the future.
 
-    An object is then covered before its first detection, too, and what bridges a gap comes from both of its ends. Each
-    direction is the propagator as it is, from a fresh start; what both find in a frame is merged by
+    An object is then covered before its first detection as well, and a gap is bridged from both of its ends. Each
+    direction is the propagator with its options, from a fresh start; what both find in a frame is merged by
     `heatprop.offline.merging.merge_directions`. An object has one identity in the whole video, no two
     in a frame share one, and a new scene begins with new ones.
 
-    Frames are read one by one, first from the last to the first, then in their order. Beside one frame at a time there
-    are in memory the detections of the backward pass, compressed, up to 64 MiB; what is above that waits in a nameless
-    temporary file. So a sequence that reads its frames from a disk makes the whole bounded.
+    Frames are read one by one, first from the last to the first, then in their order. One frame at a time is in memory,
+    with the compressed detections of the backward pass, up to 64 MiB; above that they wait in a nameless temporary
+    file. So memory is bounded if the sequence reads its frames from a disk.
 
     Args:
         maps: The frames of one video, anything with a length and ``[number]`` that gives maps ``(1, C, H, W)``, all of
             one shape; or one `HeadMaps` of ``(T, C, H, W)``.
         propagator: The memory with its options; its state is neither used nor changed.
-        cuts: Frames with which a new scene starts: no memory crosses them, in no direction.
+        cuts: Frames with which a new scene starts: no memory crosses them, in either direction.
         shifts: How the picture moved to each frame from the one before, in cells: the ``shift`` of
             `HeatmapPropagator.forward` as a translation ``(1, 2)`` or an affine map ``(1, 2, 3)``. That of the first
             frame is not used; backward, the others are reversed.
-        combine: What of its two scores an object gets that both directions find, ``"mean"`` or ``"maximum"``.
+        combine: Which score an object gets that both directions find: the ``"mean"`` or the ``"maximum"`` of the two.
         match_iou: Overlap above which two boxes of a class, one of each direction, are one object, in [0, 1].
 
     Returns:
-        An iterator of the detections of each frame, ``(1, K)``, in their order. ``ages`` is the larger of both
-        directions, ``carried`` tells that the network's own score is below the threshold.
+        An iterator of the detections of each frame, ``(1, K)``, in their order. ``ages`` is the larger age of both
+        directions; ``carried`` means that the network's own score is below the threshold.
 
     Raises:
         TypeError: If ``maps`` or ``propagator`` is something else.

@@ -108,7 +108,7 @@ def heatmap_strip(
         label: Which of the C classes.
         images: The pictures of both frames as the network saw them, to lie under the heatmaps, shape
             ``(H', W', 3)``, ``uint8``.
-        crop: The part to show, ``(x1, y1, x2, y2)``, in cells; everything where none is given.
+        crop: The part to show, ``(x1, y1, x2, y2)``, in cells; everything if none is given.
 
     Returns:
         A figure, 8 inches wide, with four pictures side by side and a colour bar.

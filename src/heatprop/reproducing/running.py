@@ -1,4 +1,4 @@
-"""Do what is missing, video by video: whatever is finished stays, so that an interrupted run goes on where it was."""
+"""Do what is missing, video by video: whatever is finished stays, so that an interrupted run continues where it was."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -60,7 +60,7 @@ def _follow(detector: FrameDetector, frames: Iterable[Frame], cuts: Cuts | None)
     follower = HeatmapPropagator.from_options(replace(FOLLOW, stride=detector.propagator.stride))
     for frame in frames:
         cut = cuts is not None and cuts(frame.image)
-        picture, maps = detector.maps_of(frame)
+        picture, maps, _ = detector.maps_of(frame)
         shift, device = detector.shift_of(frame, picture, cut=cut), maps.heatmap.device
         reset = torch.tensor([cut], device=device)
         shift = None if shift is None else shift.to(device)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from heatprop import adapters
+from heatprop.running.threads import torch_threads
 from heatprop.structures import HeadMaps
 
 FACES = "faces"
@@ -49,6 +50,7 @@ class Detector(NamedTuple):
         network: From pictures ``(1, 3, H, W)`` to raw output or :class:`heatprop.HeadMaps`.
         adapter: From raw output to ``HeadMaps``; ``None`` if the network must give them itself.
         device: Where the pictures must be.
+        threads: CPU threads of torch while the network runs; ``None`` for as many as there are around it.
         class_names: Name of each class, in the order of the heatmap's channels; empty where the detector tells none.
     """
 
@@ -57,6 +59,7 @@ class Detector(NamedTuple):
     adapter: adapters.Adapter | None
     device: torch.device
     class_names: tuple[str, ...] = ()
+    threads: int | None = None
 
     def __call__(self, pixels: Tensor) -> HeadMaps:
         """Run the detector on one picture.
@@ -71,7 +74,8 @@ class Detector(NamedTuple):
             DetectorError: If it fails, or its output is not what the adapter expects.
         """
         try:
-            raw = self.network(pixels.to(self.device))
+            with torch_threads(self.threads or torch.get_num_threads()):
+                raw = self.network(pixels.to(self.device))
         except Exception as error:  # whatever a user's detector raises
             raise DetectorError(f"{self.name} failed: {in_one_line(error)}") from error
         try:
@@ -112,11 +116,12 @@ def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu")
     network, class_names = _find(name)
     if isinstance(network, nn.Module):
         network = network.to(place).eval()
-    return Detector(name, network, None if adapter is None else ADAPTERS[adapter], place, class_names)
+    read = None if adapter is None else ADAPTERS[adapter]
+    return Detector(name, network, read, place, class_names, torch.get_num_threads())
 
 
 def find_labels(wanted: str, class_names: tuple[str, ...]) -> frozenset[int]:
-    """Tell which classes are meant by names or numbers.
+    """Mark which classes are meant by names or numbers.
 
     Args:
         wanted: Names, or numbers from 0, with commas between them.

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from heatprop.running.reading import NO_BOXES, OwnBoxes
 from heatprop.structures import HeadMaps
 from heatprop.video import Frame
 
@@ -62,6 +63,10 @@ class FrameResult(NamedTuple):
         network: The detector's maps; ``None`` if nobody asked.
         coasted: Whether the detector did not look at it: the memory alone says where the objects are.
         class_names: Name of each class; empty where the detector tells none.
+        masked_only: What the detector alone finds and no area of the memory's boxes covers: the masks hold it, too. On
+            a coasted frame it is that of the last frame that the detector has looked at.
+        unreadable: Whether the detector's maps have cells that count and cannot be read.
+        outside: Whether they have scores outside [0, 1].
         best: The network's highest score that can be read, of any class, whatever the score that is asked for.
     """
 
@@ -75,3 +80,11 @@ class FrameResult(NamedTuple):
     coasted: bool = False
     best: float = 0.0
     class_names: tuple[str, ...] = ()
+    masked_only: OwnBoxes = NO_BOXES
+    unreadable: bool = False
+    outside: bool = False
+
+    @property
+    def masks(self) -> NDArray[np.float64]:
+        """The boxes that must be covered, shape ``(n, 4)``, in pixels of the video."""
+        return np.concatenate([self.found.boxes, self.masked_only.boxes])

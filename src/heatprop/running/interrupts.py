@@ -27,7 +27,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def signal_of(stop: KeyboardInterrupt) -> int:
-    """Tell which signal an interruption came from; Ctrl-C where it does not say."""
+    """Mark which signal an interruption came from; Ctrl-C where it does not say."""
     return stop.number if isinstance(stop, Stopped) else int(signal.SIGINT)
 
 

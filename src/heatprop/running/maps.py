@@ -89,7 +89,7 @@ class MapWriter:
         self._frames += 1
 
     def _assemble(self) -> None:
-        """Put the archive together; of a frame that was broken off some stores hold one more than is written."""
+        """Put the archive together; of a frame that was interrupted some stores hold one more than is written."""
         with (
             open(self._file.handle, "wb", closefd=False) as file,
             zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,

@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
 
     Attributes:
         annotated: The video with boxes.
-        blurred: The video with what lies under the boxes made unrecognisable.
+        blurred: The video with what lies under the boxes, the memory's and the detector's own, made unrecognisable.
         compared: Without memory and with it, side by side; blurred where only that is wanted.
         records: JSON Lines.
         mask_scale: Side of a blurred area divided by the side of its box.
@@ -109,7 +109,7 @@ class Outputs:
 
     @property
     def notes(self) -> list[str]:
-        """What of the audio was left out and why."""
+        """Which audio was left out and why."""
         return list(dict.fromkeys(writer.audio_note for writer in self._videos.values() if writer.audio_note))
 
     def __enter__(self) -> Self:
@@ -143,12 +143,13 @@ class Outputs:
             with_memory = self._panel(result, result.found, identified=True)
             return side_by_side(without, with_memory, titles=("without memory", "with memory"))
         if kind == "blurred":
-            return blur(result.frame.image, result.found.boxes, scale=self._wanted.mask_scale)
+            return blur(result.frame.image, result.masks, scale=self._wanted.mask_scale)
         return _annotated(result, result.found, identified=True)
 
     def _panel(self, result: FrameResult, found: Found, *, identified: bool) -> Image:
         if self._wanted.blurred and not self._wanted.annotated:
-            return blur(result.frame.image, found.boxes, scale=self._wanted.mask_scale)
+            boxes = result.masks if identified else found.boxes
+            return blur(result.frame.image, boxes, scale=self._wanted.mask_scale)
         return _annotated(result, found, identified=identified)
 
 

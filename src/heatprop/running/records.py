@@ -1,7 +1,7 @@
 """Detections as JSON Lines, in a file that is there when it is whole, and not before."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from heatprop.running.frame_results import FrameResult
 
 
 class RecordWriter:
-    """Write one line of JSON per detection.
+    """Write one line of JSON per detection, and one per frame that has masks besides.
 
     A context manager that treats its file as :class:`heatprop.video.VideoWriter` does: written beside its
     name, moved into place when whole, removed after an exception; after Ctrl-C (KeyboardInterrupt) the
@@ -61,7 +61,7 @@ class RecordWriter:
 
 
 def records(result: FrameResult) -> list[dict[str, Any]]:
-    """List the detections of a frame as they stand in the file.
+    """List the detections of a frame as they appear in the file.
 
     Args:
         result: The frame.
@@ -69,14 +69,15 @@ def records(result: FrameResult) -> list[dict[str, Any]]:
     Returns:
         One dict per detection: ``frame`` from 0, ``time`` in seconds, ``box`` in pixels of the video,
         ``score``, ``network_score``, ``age`` in frames, ``id``, ``carried``, ``coasted`` (the detector did not look at
-        the frame) and ``label``.
+        the frame) and ``label``. Where the masks hold boxes that are no detections, one dict more with ``frame``,
+        ``time`` and the list ``masked_only``, each with ``box``, ``score`` and ``label``.
     """
     found = result.found
-    return [
+    detections: list[dict[str, Any]] = [
         {
             "frame": result.frame.index,
             "time": round(result.frame.time, 6),
-            "box": [round(float(side), 3) for side in found.boxes[place]],
+            "box": _rounded(found.boxes[place]),
             "score": round(float(found.scores[place]), 6),
             "network_score": round(float(found.network_scores[place]), 6),
             "age": int(found.ages[place]),
@@ -87,3 +88,16 @@ def records(result: FrameResult) -> list[dict[str, Any]]:
         }
         for place in range(len(found.scores))
     ]
+    return detections + _masked_only(result)
+
+
+def _masked_only(result: FrameResult) -> list[dict[str, Any]]:
+    boxes = [
+        {"box": _rounded(box), "score": round(float(score), 6), "label": int(label)}
+        for box, score, label in zip(*result.masked_only, strict=True)
+    ]
+    return [{"frame": result.frame.index, "time": round(result.frame.time, 6), "masked_only": boxes}] if boxes else []
+
+
+def _rounded(box: Iterable[float]) -> list[float]:
+    return [round(float(side), 3) for side in box]

@@ -16,6 +16,7 @@ from heatprop.propagator import HeatmapPropagator
 from heatprop.running.detectors import Detector, DetectorError
 from heatprop.running.frame_results import Found, FrameResult, NetworkMaps
 from heatprop.running.picture import Picture, fit
+from heatprop.running.reading import NO_BOXES, Reading, check_values, own_boxes
 from heatprop.structures import Detections, HeadMaps
 from heatprop.video import CameraMotion, Frame, cell_motion
 
@@ -34,6 +35,8 @@ class FrameDetector:
         keep_maps: Whether the results hold the detector's maps.
         camera: Tells how the camera moved, so that the memory moves with it; ``None`` for a camera that stands still.
         every: The detector looks at every n-th frame, and at the first of each scene; the memory fills the others.
+        mask_scale: How many times as wide and high as its box a covered area is: the results then hold what the
+            detector alone finds outside of these areas. ``None`` where nothing is to be covered.
         labels: Which classes are returned; ``None`` for all. The memory keeps them all.
     """
 
@@ -48,6 +51,7 @@ class FrameDetector:
         keep_maps: bool = False,
         camera: CameraMotion | None = None,
         every: int = 1,
+        mask_scale: float | None = None,
         labels: frozenset[int] | None = None,
     ) -> None:
         self._detector = detector
@@ -59,6 +63,7 @@ class FrameDetector:
         self._keep_maps = keep_maps
         self._camera = camera
         self._turns = Turns(every)
+        self._mask_scale = mask_scale
         self._labels = None if labels is None else torch.tensor(sorted(labels))
         self._first_id = 0  # of the scene
         self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
@@ -107,14 +112,14 @@ class FrameDetector:
         return self._propagator
 
     @torch.inference_mode()
-    def maps_of(self, frame: Frame) -> tuple[Picture, HeadMaps]:
+    def maps_of(self, frame: Frame) -> tuple[Picture, HeadMaps, Reading]:
         """Run the detector on a frame, without any memory.
 
         Args:
             frame: The frame.
 
         Returns:
-            What the detector saw, and its maps without padding.
+            What the detector saw, its maps without padding, and what they say by themselves.
 
         Raises:
             DetectorError: If it fails, or its maps do not fit the picture.
@@ -123,7 +128,7 @@ class FrameDetector:
         with _named(self._detector.name):
             maps = picture.cut(self._detector(picture.pixels), stride=self._propagator.stride)
             check_maps(maps)
-        return picture, maps
+        return picture, maps, self._read(picture, maps)
 
     def shift_of(self, frame: Frame, picture: Picture, *, cut: bool) -> torch.Tensor | None:
         """Tell how the picture moved since the last frame that was asked for.
@@ -151,6 +156,7 @@ class FrameDetector:
         maps: HeadMaps,
         detections: Detections,
         *,
+        reading: Reading,
         cut: bool,
         propagated: PropagatorOutput | None = None,
         first_id: int = 0,
@@ -162,6 +168,7 @@ class FrameDetector:
             picture: What the detector saw of it.
             maps: The detector's maps.
             detections: What the memory makes of them, ``(1, K)``.
+            reading: What they say by themselves.
             cut: Whether a new scene starts with it.
             propagated: What the propagator returned, if known: saved maps keep what the memory reaches.
             first_id: Number of the scene's first object in the video.
@@ -181,14 +188,24 @@ class FrameDetector:
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
         found = self._found(picture, detections, first_id=first_id)
         best = clean_scores(maps.heatmap, seen_cells(maps, stride=self._propagator.stride)).amax().item()
-        classes, names = maps.heatmap.shape[1], self._detector.class_names
         return FrameResult(
-            frame, found, without, cut, maps.size is None, classes, network, best=best, class_names=names
+            frame,
+            found,
+            without,
+            cut,
+            maps.size is None,
+            maps.heatmap.shape[1],
+            network,
+            best=best,
+            class_names=self._detector.class_names,
+            masked_only=reading.own.outside(found.boxes, scale=max(self._mask_scale or 1.0, 1.0)),
+            unreadable=reading.unreadable,
+            outside=reading.outside,
         )
 
     @torch.inference_mode()
     def _result(self, frame: Frame, *, cut: bool) -> FrameResult:
-        picture, maps = self.maps_of(frame)
+        picture, maps, reading = self.maps_of(frame)
         shift = self.shift_of(frame, picture, cut=cut)
         memory = self._propagator.state
         if cut and memory is not None:
@@ -198,7 +215,14 @@ class FrameDetector:
             shift = None if shift is None else shift.to(maps.heatmap.device)
             output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset, shift=shift)
         result = self.to_result(
-            frame, picture, maps, output.detections, cut=cut, propagated=output, first_id=self._first_id
+            frame,
+            picture,
+            maps,
+            output.detections,
+            reading=reading,
+            cut=cut,
+            propagated=output,
+            first_id=self._first_id,
         )
         self._looked = picture, result
         return result
@@ -213,7 +237,26 @@ class FrameDetector:
         found = self._found(picture, self._propagator.coast(shift=shift), first_id=self._first_id)
         found = found._replace(carried=np.ones_like(found.carried))
         without = None if looked.without is None else Found._make(field[:0] for field in looked.without)
-        return looked._replace(frame=frame, found=found, without=without, cut=False, network=None, coasted=True)
+        return looked._replace(
+            frame=frame,
+            found=found,
+            without=without,
+            cut=False,
+            network=None,
+            coasted=True,
+            unreadable=False,
+            outside=False,
+        )
+
+    def _read(self, picture: Picture, maps: HeadMaps) -> Reading:
+        options, own = self._propagator.options, NO_BOXES
+        if self._mask_scale is not None and maps.size is not None:
+            own = own_boxes(maps, options, score=max(self._score, options.score_threshold))
+            own = own._replace(boxes=picture.video_boxes(own.boxes))
+            if self._labels is not None:
+                own = own.of_classes(self._labels.tolist())
+        unreadable, outside = check_values(maps, stride=options.stride, score=options.score_threshold)
+        return Reading(own, unreadable, outside)
 
     def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
         (found,) = detections.unpad()

@@ -13,6 +13,7 @@ from heatprop.maps.saved import near_evidence
 from heatprop.maps.sparse import LOWEST
 from heatprop.offline.frame_store import FrameStore
 from heatprop.running.picture import Picture
+from heatprop.running.reading import OwnBoxes, Reading
 from heatprop.structures import HeadMaps
 
 _NONE = np.zeros((0, 0), np.float16)
@@ -41,8 +42,8 @@ class StoredMaps(Sequence[HeadMaps]):
     def __getitem__(self, number: Any) -> Any:
         return self.frame(number)[1]
 
-    def append(self, picture: Picture, maps: HeadMaps) -> None:
-        """Keep the maps of the next frame, ``(1, C, H, W)`` and ``(1, 2, H, W)``; extras are dropped."""
+    def append(self, picture: Picture, maps: HeadMaps, reading: Reading) -> None:
+        """Keep what a frame gave; maps ``(1, C, H, W)`` and ``(1, 2, H, W)``, extras are dropped."""
         heatmap = maps.heatmap.float().cpu().numpy()
         place = np.flatnonzero(near_evidence(heatmap))
         geometry = np.array([picture.height, picture.width, *picture.scale])
@@ -53,12 +54,14 @@ class StoredMaps(Sequence[HeadMaps]):
                 _at(maps.offset, place),
                 _at(maps.size, place),
                 geometry,
+                *reading.own,
+                np.array([reading.unreadable, reading.outside]),
             ]
         )
 
-    def frame(self, number: int) -> tuple[Picture, HeadMaps]:
-        """Read what the detector saw of a frame, from 0, without its pixels, and its maps, on the processor."""
-        heatmap, place, offset, size, geometry = self._store[number]
+    def frame(self, number: int) -> tuple[Picture, HeadMaps, Reading]:
+        """Read what the detector saw of a frame, from 0, without its pixels, and what it gave, on the processor."""
+        heatmap, place, offset, size, geometry, boxes, scores, labels, flags = self._store[number]
         height, width, across, down = geometry.tolist()
         picture = Picture(torch.empty(0), round(height), round(width), (across, down))
         shape = heatmap.shape[2:]
@@ -67,7 +70,7 @@ class StoredMaps(Sequence[HeadMaps]):
             _dense(offset, place, shape, elsewhere=0.5),
             _dense(size, place, shape, elsewhere=0.0),
         )
-        return picture, maps
+        return picture, maps, Reading(OwnBoxes(boxes, scores, labels), *flags.tolist())
 
 
 class StoredShifts(Sequence[Tensor]):

@@ -22,10 +22,13 @@ class Summary:
             detector did not look at make no such run.
         cuts: Scene cuts.
         coasted: Frames that the detector did not look at.
+        masked_only: Boxes that only the masks hold, all frames together: the detector's own that the memory misses.
+        unreadable: Frames whose maps have cells that count and cannot be read.
+        outside: Frames whose maps have scores outside [0, 1].
         best: The detector's highest score in any frame.
         seconds: How long it took.
         files: What was written.
-        notes: What of the audio was left out and why.
+        notes: Which audio was left out and why.
         problem: What went wrong; empty if nothing did.
         interrupted: Number of the signal that ended it: Ctrl-C, or another one to end; 0 if none did.
     """
@@ -37,6 +40,9 @@ class Summary:
     gaps_closed: int = 0
     cuts: int = 0
     coasted: int = 0
+    masked_only: int = 0
+    unreadable: int = 0
+    outside: int = 0
     best: float = 0.0
     seconds: float = 0.0
     files: list[Path] = field(default_factory=list)
@@ -70,6 +76,9 @@ class Summary:
         self.carried += len(carried)
         self.cuts += result.cut
         self.coasted += result.coasted
+        self.masked_only += len(result.masked_only.boxes)
+        self.unreadable += result.unreadable
+        self.outside += result.outside
         self.best = max(self.best, result.best)
         if not result.coasted:
             self.gaps_closed += len(self._in_gap & seen)

@@ -81,8 +81,10 @@ class TwoPassDetector:
                 for number, frame in enumerate(again):
                     if number == len(maps):
                         raise _changed(video, len(maps))
-                    picture, one = maps.frame(number)
-                    yield self._detector.to_result(frame, picture, one, next(merged), cut=number in starts)
+                    picture, one, reading = maps.frame(number)
+                    yield self._detector.to_result(
+                        frame, picture, one, next(merged), reading=reading, cut=number in starts
+                    )
             if next(merged, None) is not None:
                 raise _changed(video, len(maps))
 
@@ -101,13 +103,13 @@ class TwoPassDetector:
                 if cuts is not None and cuts(frame.image):
                     starts.add(frame.index)
                 try:
-                    picture, one = self._detector.maps_of(frame)
+                    picture, one, reading = self._detector.maps_of(frame)
                     shape = check_video_shape(one, shape)
                 except ValueError as error:
                     raise _at(DetectorError(str(error)), frame) from error
                 except DetectorError as error:
                     raise _at(error, frame) from error.__cause__
-                maps.append(picture, one)
+                maps.append(picture, one, reading)
                 shift = self._detector.shift_of(frame, picture, cut=frame.index in starts)
                 if shift is not None:
                     shifts.append(shift)

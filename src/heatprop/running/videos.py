@@ -13,6 +13,7 @@ from heatprop.running.interrupts import Interrupts, signal_of
 from heatprop.running.outputs import Outputs, Wanted
 from heatprop.running.results import Cuts, FrameDetector
 from heatprop.running.summary import Summary
+from heatprop.running.threads import torch_threads
 from heatprop.running.two_pass import TwoPassDetector
 from heatprop.video import VideoError, VideoReader
 
@@ -28,7 +29,7 @@ class OnFrame(Protocol):
 
         Args:
             done: Frames so far.
-            total: Frames to expect, ``None`` where the file does not say.
+            total: Frames to expect, ``None`` if the file does not say.
             stage: What is being done, where a video is gone through several times.
         """
 
@@ -64,7 +65,7 @@ def run_video(
     """
     summary = Summary(path)
     start = time.perf_counter()
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, torch_threads(1):  # the detector of a user gets its own again
         try:
             if prepare is not None:
                 with VideoReader(path) as video:

@@ -36,7 +36,7 @@ def write_oracle_maps(
         Each file, when it is written.
 
     Raises:
-        ValueError: If there is no video, an annotation is malformed or of no class of these.
+        ValueError: If there is not a video, an annotation is malformed or of no class of these.
     """
     listed = list_frames(root, split)
     for place, video in enumerate(listed.videos):

@@ -107,7 +107,7 @@ def render_thing(scene: Scene, thing: Thing, time: float) -> Layer | None:
 
 
 def cover(layer: Layer | None, size: tuple[int, int]) -> Mask:
-    """Tell which pixels of the picture a layer covers.
+    """Mark which pixels of the picture a layer covers.
 
     Args:
         layer: Of `render_thing`.

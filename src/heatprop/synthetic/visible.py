@@ -18,7 +18,7 @@ def annotate_frame(scene: Scene, frame: int) -> Annotation:
     """Box the objects of a frame at the middle of its exposure, without rendering its picture.
 
     A box spans the pixels that the object covers by one half or more, that are in the picture, and that no nearer
-    thing covers; as in ImageNet VID the last pixel counts in, so that a box of one pixel has x2 = x1. Motion blur
+    thing covers; as in ImageNet VID the last pixel is included, so that a box of one pixel has x2 = x1. Motion blur
     and defocus do not widen it.
 
     No box is given to an object of which less than 25 % can be seen (pixels to be seen, over all its pixels, those

@@ -93,7 +93,7 @@ def choose(results: SettingResults, videos: Sequence[str]) -> Setting:
         videos: Those that have a say.
 
     Returns:
-        The best; the first of equals.
+        The best; the first one in a tie.
     """
 
     def worth(setting: Setting) -> tuple[float, int, int]:

@@ -28,7 +28,7 @@ class Clips:
         displacement: Of all objects, in cells.
 
     Raises:
-        ValueError: If there is no video, or one is malformed or has no ground truth.
+        ValueError: If there is not a video, or one is malformed or has no ground truth.
     """
 
     def __init__(self, folder: Path, *, skipped: Skipped | None = None) -> None:

@@ -38,7 +38,7 @@ class VideoWriter:
 
     A context manager. It writes a private file beside the final name and moves it into place when it is complete, so an
     older output stays until then. After an exception nothing is left. After Ctrl-C (KeyboardInterrupt) the frames
-    written so far become a playable ``<stem>.partial<suffix>``; without a single frame there is no file.
+    written so far become a playable ``<stem>.partial<suffix>``; without a single frame there is not a file.
 
     Pictures become H.264 (libx264) if PyAV has it and the container allows it, otherwise MPEG-4 or what the container
     prefers. The pixel format is yuv420p, which every player shows. It needs even sides, so an odd picture is extended

@@ -40,7 +40,7 @@ class Augmentation:
             original CenterNet does. The paper does not name it.
 
     Raises:
-        TypeError: If ``flip`` is no number.
+        TypeError: If ``flip`` is not a number.
         ValueError: If one is none of those.
     """
 

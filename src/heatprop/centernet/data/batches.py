@@ -69,7 +69,7 @@ class Collate:
         max_objects: At least 1.
 
     Raises:
-        TypeError: If ``max_objects`` is no whole number.
+        TypeError: If ``max_objects`` is not a whole number.
         ValueError: If it is below 1.
     """
 

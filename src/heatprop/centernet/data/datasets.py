@@ -82,7 +82,7 @@ class AnnotatedImages(Dataset[Sample]):
             epoch: From 0. Set it before the ``DataLoader`` is iterated over.
 
         Raises:
-            TypeError: If it is no whole number.
+            TypeError: If it is not a whole number.
             ValueError: If it is below 0.
         """
         check_count("epoch", epoch, low=0)

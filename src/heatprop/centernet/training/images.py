@@ -85,7 +85,7 @@ def training_images(root: Path, classes: tuple[str, ...], config: TrainingConfig
 
 
 def find_classes(root: Path) -> tuple[str, ...]:
-    """Tell which classes a data set has.
+    """List the classes of a data set.
 
     Args:
         root: The ``ILSVRC2015`` folder, or what ``heatprop make-benchmark`` wrote.

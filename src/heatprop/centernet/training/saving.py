@@ -78,7 +78,7 @@ class Keeper(Checkpoint):
 
 
 def saved_epochs(out: Path) -> int:
-    """Tell how many epochs are in the checkpoint of a folder.
+    """Return how many epochs are in the checkpoint of a folder.
 
     Args:
         out: Folder.
@@ -95,7 +95,7 @@ def save_model(path: Path, weights: Mapping[str, Tensor], *, config: TrainingCon
     """Write a model with what it takes to build it again; plain types and tensors only.
 
     Args:
-        path: File; it is replaced when the new one is whole.
+        path: File; it is replaced when the new one is complete.
         weights: State of a `CenterNet`.
         config: With its backbone, channels, deformable convolutions and input size.
         classes: WordNet ids.

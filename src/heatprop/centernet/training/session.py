@@ -98,7 +98,7 @@ def train(
         Where the models are, and how good.
 
     Raises:
-        TypeError: If ``stop_after`` is no whole number.
+        TypeError: If ``stop_after`` is not a whole number.
         ValueError: If ``stop_after`` is below 1; if ``out`` holds a training and ``resume`` is false, or one with other
             options, or a damaged one; if the data set has nothing to train on, or fewer images than a batch.
         TrainingInterrupted: After Ctrl-C.
