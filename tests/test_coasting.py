@@ -55,7 +55,7 @@ def test_coasting_on_a_state_without_its_maps_is_refused():
     """A state that is set does not say how large the maps are."""
     propagator = HeatmapPropagator()
     propagator.state = propagator.initial_state(2)
-    with pytest.raises(RuntimeError, match="coast goes on from a frame"):
+    with pytest.raises(RuntimeError, match="coast continues from a propagated frame"):
         propagator.coast()
 
 

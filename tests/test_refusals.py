@@ -46,6 +46,16 @@ BOXES = torch.rand(1, 3, 4)
         (lambda: nms(BOXES, BOXES[..., 0], BOXES[..., 0].long(), BOXES[..., 0]), TypeError, "valid must be a bool"),
         (lambda: seq_nms_detections([None]), TypeError, "must be Detections, or a list of them"),
         (lambda: list(two_pass([MAPS], HeatmapPropagator())), TypeError, "maps must hold HeadMaps"),
+        (
+            lambda: list(two_pass({"heatmap": MAPS}, HeatmapPropagator())),
+            TypeError,
+            "maps must be a sequence of HeadMaps",
+        ),
+        (
+            lambda: HeatmapPropagator()(MAPS, extras={"depth": MAPS.to(torch.float8_e5m2)}),
+            TypeError,
+            r"extras\['depth'\] must hold whole numbers, or floating",
+        ),
         (lambda: adapters.centernet({"hm": MAPS.to_sparse(), "wh": MAPS}), TypeError, "'hm' must be a dense tensor"),
         (lambda: adapters.mmdet([[MAPS], [MAPS.to("meta")], [MAPS]]), ValueError, "must be on one device"),
     ],
@@ -79,6 +89,24 @@ def test_a_state_of_larger_maps_is_brought_into_the_map_and_one_without_scores_i
         small.state = large.state._replace(score=None)
     with pytest.raises(ValueError, match="state must have values"):
         small.state = large.state.map(lambda field: field.to("meta"))
+
+
+def test_a_state_whose_identities_repeat_or_come_again_is_refused():
+    propagator = HeatmapPropagator(top_k=4)
+    propagator(toy.spots((1, 9, 9), {(0, 2, 2): 0.9, (0, 6, 6): 0.8}))
+    state = propagator.state
+    with pytest.raises(ValueError, match=r"state\.track_id must differ"):
+        propagator.state = state._replace(track_id=state.track_id.clamp(max=0))
+    with pytest.raises(ValueError, match=r"state\.track_id must be at least 0 and below state\.next_id"):
+        propagator.state = state._replace(next_id=state.next_id - 1)
+    propagator.state = state
+
+
+def test_coasted_detections_come_by_falling_score_when_the_networks_score_is_carried():
+    propagator = HeatmapPropagator(carry="network", top_k=4)
+    propagator(toy.spots((1, 9, 9), {(0, 2, 2): 0.9, (0, 6, 6): 0.6}))
+    propagator(toy.spots((1, 9, 9), {(0, 2, 2): 0.2, (0, 6, 6): 0.6}))  # the first one stays ahead by its past
+    assert propagator.coast().scores[0, :2].tolist() == pytest.approx([0.6, 0.2])
 
 
 def test_a_chunk_whose_extras_change_is_refused_and_changes_nothing():

@@ -107,6 +107,10 @@ def check_maps(maps: HeadMaps) -> None:
     check_extras(extras)
     for name, field in (extras or {}).items():
         check_tensor(f"extras[{name!r}]", field, floating=False)
+        if field.is_complex() or (field.is_floating_point() and field.dtype not in _DTYPES):
+            raise TypeError(
+                f"extras[{name!r}] must hold whole numbers, or floating point ones of 16 to 64 bits, got {field.dtype}"
+            )
         _check_beside(f"extras[{name!r}]", field, heatmap, channels="D")
 
 
@@ -182,6 +186,12 @@ def _check_values(state: Tracklets) -> None:
             raise ValueError(f"state.{name} must be finite; a propagator never leaves anything else")
     if bool(((state.score < 0) | (state.score > 1)).any()):
         raise ValueError("state.score must be in [0, 1]; a propagator never leaves anything else")
+    next_id = state.next_id.unsqueeze(1)
+    if bool((state.valid & ((state.track_id < 0) | (state.track_id >= next_id))).any()):
+        raise ValueError("state.track_id must be at least 0 and below state.next_id where valid, or identities repeat")
+    own = torch.where(state.valid, state.track_id, -1 - torch.arange(state.valid.shape[1], device=next_id.device))
+    if bool((own.sort(dim=1).values.diff(dim=1) == 0).any()):
+        raise ValueError("state.track_id must differ among the valid tracklets of a stream, or two share an identity")
     for name in _NOT_NEGATIVE:
         field = getattr(state, name)
         if field is not None and bool((field < 0).any()):

@@ -66,7 +66,7 @@ def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOption
         network_sizes=torch.zeros_like(moved.size),
     )
     valid = moved.valid if options.max_unseen is None else moved.valid & (unseen <= options.max_unseen)
-    order = torch.where(valid, 0, 1).argsort(dim=1, stable=True)  # the valid ones first, as they were
+    order = torch.where(valid, moved.score, -1).argsort(dim=1, descending=True, stable=True)  # the valid ones first
     valid = valid.gather(1, order)
     found = Candidates(*(take_places(field, order, valid) for field in candidates))
     ids = torch.where(valid, moved.track_id.gather(1, order), -1)

@@ -10,7 +10,6 @@ import fuzz_values as fuzz
 import torch
 
 from heatprop import Detections, HeadMaps, HeatmapPropagator, PropagatorOptions, VideoDetector
-from heatprop.options import Average, Carry
 
 
 def _accept(result: object) -> None:
@@ -44,8 +43,6 @@ def options_of(random: Random, *, odd: float) -> dict[str, object]:
         "nms_threshold": lambda: random.choice((0, 0.3, 1)),
         "peak_kernel": lambda: random.choice((None, 1, 3, 7)),
         "stride": lambda: random.choice((1, 4, 0.5, 1e-3, 1e4)),
-        "carry": lambda: random.choice(get_args(Carry)),
-        "average": lambda: random.choice(get_args(Average)),
         "max_length": lambda: random.choice((None, 1, 9, 2**31 - 1)),
         "max_unseen": lambda: random.choice((None, 0, 3)),
         "border": lambda: random.choice((0, 0.5, 1)),
@@ -55,7 +52,8 @@ def options_of(random: Random, *, odd: float) -> dict[str, object]:
     chosen = {}
     for field in fields(PropagatorOptions):
         if fuzz.chance(random, 0.35):
-            plain = good.get(field.name, lambda: fuzz.chance(random, 0.5))
+            words = get_args(field.type) or (True, False)
+            plain = good.get(field.name, lambda words=words: random.choice(words))
             chosen[field.name] = fuzz.number(random, 0, 3, odd=1) if fuzz.chance(random, odd) else plain()
     return chosen
 
@@ -225,7 +223,7 @@ def _frames_call(random: Random, video: VideoDetector, given: dict, shape: tuple
     places = (batch, video.propagator.top_k)
 
     def law(found: Detections) -> None:
-        one_by_one = [found.frame(t) for t in range(chunk[0])] if found.valid.dim() == 3 else [found]
+        one_by_one = [found.frame(t) for t in range(found.valid.shape[1])] if found.valid.dim() == 3 else [found]
         for one in one_by_one:
             laws.check_detections(one, tuple(rest), (len(one.valid), places[1]))
 

@@ -1,6 +1,6 @@
 """Offline: propagate a finished video forward and backward, and merge what both directions find."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -217,7 +217,7 @@ def _step(
 def _frames(maps: Sequence[HeadMaps] | HeadMaps) -> Sequence[HeadMaps]:
     if isinstance(maps, HeadMaps):
         return _Stacked(maps)
-    if not (hasattr(maps, "__len__") and hasattr(maps, "__getitem__")):
+    if isinstance(maps, Mapping) or not (hasattr(maps, "__len__") and hasattr(maps, "__getitem__")):
         raise TypeError(
             f"maps must be a sequence of HeadMaps, which is read in both directions, got {type(maps).__name__}; "
             "make a list of it, or keep its frames on a disk"
