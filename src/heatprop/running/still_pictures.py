@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from heatprop.formats.whole_files import WholeFile
 from heatprop.running.detectors import DetectorError
@@ -68,6 +67,8 @@ class StillWriter:
         self._image = image
 
     def _save(self, image: NDArray[np.uint8]) -> None:
+        from PIL import Image as Pillow  # heatprop.video.drawing says what to install
+
         kind = SUFFIXES[self.path.suffix.lower()]
         options: dict[str, Any] = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
         with open(self._file.handle, "wb", closefd=False) as file:
