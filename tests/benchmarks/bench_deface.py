@@ -31,13 +31,24 @@ def write_clip(path: Path, frames: int) -> None:
 
 def measure(command: list[str]) -> tuple[float, float]:
     """Seconds of a program and the most memory that it held, in MB (Linux)."""
-    start = time.perf_counter()
+    start, peak = time.perf_counter(), 0.0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    while process.poll() is None:
+        peak = max(peak, high_water(process.pid))
+        time.sleep(0.02)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1000
+    return time.perf_counter() - start, peak
+
+
+def high_water(process: int) -> float:
+    """Most memory that a process has held since it started its program, in MB; 0 when it is gone."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(lines[0].split()[1]) / 1000 if lines else 0.0
 
 
 def commands(video: Path, folder: Path) -> dict[str, list[str]]:
