@@ -22,8 +22,9 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # a folder within a folder is a room of its own where it stands here. The core comes first.
 CORE_ROWS = [
     {"structures", "starting"},
-    {"checks", "equations", "evidence", "matching", "peaks", "boxes"},
-    {"options", "suppression", "identities"},
+    {"checks", "equations", "evidence", "matching"},
+    {"options", "peaks", "boxes", "identities"},
+    {"suppression"},
     {"propagation", "motion", "tracklets"},
     {"candidates", "output"},
     {"association"},

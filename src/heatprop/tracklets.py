@@ -266,7 +266,7 @@ def stream_numbers(streams: int | Sequence[int] | Tensor) -> Tensor:
         chosen = torch.as_tensor(streams)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(wanted) from error
-    if chosen.layout != torch.strided or chosen.is_meta:
+    if chosen.layout != torch.strided or (chosen.is_meta and chosen.dtype != torch.bool):
         raise TypeError(f"{wanted}; its values must be at hand")
     is_whole = not (chosen.is_floating_point() or chosen.is_complex())
     if chosen.dtype != torch.bool and (chosen.dim() > 1 or (chosen.numel() and not is_whole)):

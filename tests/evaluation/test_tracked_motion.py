@@ -73,7 +73,7 @@ def random_frames(seed):
 @pytest.mark.parametrize(("stride", "score"), [(4, 0.3), (8, 0.0), (4, 0.5)])
 def test_it_equals_the_plain_loops(stride, score):
     known = 0
-    for seed in range(300):
+    for seed in range(500):
         frames = random_frames(seed)
         result = tracked_displacement(frames, stride=stride, score=score)
         expected = by_loops(frames, stride=stride, score=score)

@@ -376,6 +376,7 @@ def checkpoint(tmp_path_factory):
         last, scale = model.heads.heatmap[-1], 2 / logits.std()
         last.bias.copy_(scale * (last.bias - logits.mean((0, 2, 3))) - 4)
         last.weight.mul_(scale)
+        model.heads.size[-1].bias.fill_(8.0)  # a box of negative size is no evidence
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     described = {"backbone": "resnet18", "head_channels": 8, "deformable": "none", "input_size": 64}
     document = {"format": "heatprop.centernet.1", "classes": list(CLASSES), "state_dict": model.state_dict()}

@@ -139,7 +139,7 @@ def test_displacement_of_a_comparison_is_in_the_cells_of_each_video():
 
 
 def test_thresholds_hold_for_all_methods():
-    methods = methods_like(Setting(1, 0.8, 1.0, nms_threshold=0.5, score_threshold=0.2, top_k=9))
+    methods = methods_like(Setting(radius=1, alpha=0.8, beta=1.0, nms_threshold=0.5, score_threshold=0.2, top_k=9))
     assert {setting[3:6] for setting in methods.values()} == {(0.5, 0.2, 9)}
 
 

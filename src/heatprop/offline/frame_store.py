@@ -27,7 +27,7 @@ class FrameStore:
 
     Args:
         folder: Where the file is; ``None`` for the system's place for such files.
-        in_memory: Bytes that wait in memory before the file is made, at least 1.
+        in_memory: Bytes that wait in memory before the file is made, at least 1; 64 MiB if not given.
 
     Examples:
         >>> import numpy as np
@@ -38,9 +38,9 @@ class FrameStore:
         (3, array([2, 2]), (0, 4))
     """
 
-    def __init__(self, folder: str | PathLike[str] | None = None, *, in_memory: int = IN_MEMORY) -> None:
+    def __init__(self, folder: str | PathLike[str] | None = None, *, in_memory: int | None = None) -> None:
         place = None if folder is None else os.fspath(folder)
-        self._file = tempfile.SpooledTemporaryFile(in_memory, dir=place)  # noqa: SIM115 # close() closes it
+        self._file = tempfile.SpooledTemporaryFile(in_memory or IN_MEMORY, dir=place)  # noqa: SIM115 # close() closes it
         self._starts = array("Q", [0])  # of each frame, and of the one to come
 
     def __enter__(self) -> Self:
