@@ -140,7 +140,8 @@ def test_displacement_of_a_comparison_is_in_the_cells_of_each_video():
 
 def test_thresholds_hold_for_all_methods():
     methods = methods_like(Setting(radius=1, alpha=0.8, beta=1.0, nms_threshold=0.5, score_threshold=0.2, top_k=9))
-    assert {setting[3:6] for setting in methods.values()} == {(0.5, 0.2, 9)}
+    asked = {(one.nms_threshold, one.score_threshold, one.top_k) for one in methods.values()}
+    assert asked == {(0.5, 0.2, 9)}
 
 
 def test_no_clips_and_equal_names_are_refused():
