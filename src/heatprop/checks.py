@@ -162,7 +162,7 @@ def check_state(state: Tracklets) -> None:
             check_tensor(f"state.{name}", field, floating=name in _FLOATING)
             if name == "valid" and field.dtype != torch.bool:
                 raise TypeError(f"state.valid must be a bool tensor, got {field.dtype}")
-            if name in _WHOLE and (field.dtype.is_floating_point or field.dtype == torch.bool):
+            if name in _WHOLE and (field.is_complex() or field.is_floating_point() or field.dtype == torch.bool):
                 raise TypeError(f"state.{name} must hold whole numbers, got {field.dtype}")
     leading = tuple(state.valid.shape)
     if len(leading) != 2:

@@ -132,7 +132,8 @@ class SteadyOracle:
                 self.people[stream].wait()
                 aged = [one._replace(unseen=one.unseen + 1) for one in moved if not one.leaving]
                 limit = math.inf if self.max_unseen is None else self.max_unseen
-                self.memories[stream] = [one for one in aged if one.unseen <= limit]
+                kept = [one for one in aged if one.unseen <= limit]
+                self.memories[stream] = sorted(kept, key=lambda one: -one.score)  # rule 3: by falling score
         return [[self._coasted(one) for one in memories] for memories in self.memories]
 
     def _coasted(self, one):
