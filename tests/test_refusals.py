@@ -36,6 +36,9 @@ BOXES = torch.rand(1, 3, 4)
         (lambda: decode_boxes(torch.ones(2), torch.ones(2), torch.ones(3)), ValueError, "must share one shape"),
         (lambda: decode_boxes(torch.ones(2), torch.ones(2), "3"), TypeError, "size must be a torch.Tensor"),
         (lambda: pairwise_iou(BOXES, BOXES.to("meta")), ValueError, "boxes and others must be on one device"),
+        (lambda: pairwise_iou(None), TypeError, "boxes must be a torch.Tensor, got NoneType"),
+        (lambda: decode_boxes(*torch.ones(3, 2), stride=10**30), ValueError, r"stride must be below 2\*\*63"),
+        (lambda: HeatmapPropagator(beta=2**70), ValueError, r"beta must be below 2\*\*63"),
         (lambda: pairwise_iou(BOXES[..., :3]), ValueError, r"boxes must have shape \(B, K, 4\)"),
         (
             lambda: nms(BOXES, MAPS[0, :1, 0, :3], MAPS[0, :1, 0, :3].long(), iou_threshold=2),
@@ -99,6 +102,8 @@ def test_a_state_whose_identities_repeat_or_come_again_is_refused():
         propagator.state = state._replace(track_id=state.track_id.clamp(max=0))
     with pytest.raises(ValueError, match=r"state\.track_id must be at least 0 and below state\.next_id"):
         propagator.state = state._replace(next_id=state.next_id - 1)
+    with pytest.raises(ValueError, match=r"state\.length must be below 2\*\*30 frames"):
+        propagator.state = state._replace(length=torch.full_like(state.length, 2**31 - 1))
     propagator.state = state
 
 
@@ -123,7 +128,8 @@ def test_a_chunk_whose_extras_change_is_refused_and_changes_nothing():
 
 def test_fields_of_detections_that_do_not_fit_are_refused():
     found = HeatmapPropagator(top_k=4).forward_chunk(torch.rand(1, 3, 1, 6, 5)).detections
-    for name, changed in (("scores", found.scores[:, :2]), ("boxes", found.boxes[..., :2]), ("valid", found.scores)):
+    changes = {"scores": found.scores[:, :2], "boxes": found.boxes[..., :2], "valid": found.scores}
+    for name, changed in (changes | {"labels": found.labels.bfloat16(), "ages": found.scores}).items():
         with pytest.raises((TypeError, ValueError), match=name):
             seq_nms_detections(found._replace(**{name: changed}))
     assert isinstance(seq_nms_detections(found), Detections)

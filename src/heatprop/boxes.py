@@ -61,11 +61,10 @@ def pairwise_iou(boxes: Tensor, others: Tensor | None = None) -> Tensor:
         tensor([[[0.3333],
                  [0.0000]]])
     """
-    for name, value in (("boxes", boxes), ("others", others)):
-        if value is not None:
-            check_tensor(name, value, floating=True, dims=3)
-            if value.shape[2] != 4 or len(value) != len(boxes):
-                raise ValueError(f"{name} must have shape (B, K, 4) with B = {len(boxes)}, got {tuple(value.shape)}")
+    for name, value in (("boxes", boxes), ("others", boxes if others is None else others)):
+        check_tensor(name, value, floating=True, dims=3)
+        if value.shape[2] != 4 or len(value) != len(boxes):
+            raise ValueError(f"{name} must have shape (B, K, 4) with B = {len(boxes)}, got {tuple(value.shape)}")
     check_one_device(boxes=boxes, others=boxes if others is None else others)
     low, high, area = _corners_and_areas(boxes)
     other_low, other_high, other_area = (low, high, area) if others is None else _corners_and_areas(others)

@@ -33,6 +33,8 @@ def check_number(name: str, value: float, *, low: float, high: float = math.inf)
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
+    if isinstance(value, Integral) and abs(value) >= 2**63:
+        raise ValueError(f"{name} must be below 2**63, which tensors can hold, got {value!r}; write it as a float")
     if not low <= value <= high:
         reach = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         raise ValueError(f"{name} must be {reach}, got {value!r}")
@@ -72,6 +74,18 @@ def check_tensor(name: str, value: object, *, floating: bool, dims: int | None =
         raise ValueError(f"{name} must have {dims} dimensions, got shape {tuple(value.shape)}")
 
 
+def check_real(name: str, value: object) -> None:
+    """Require a dense tensor of whole numbers, or of floating point ones of 16 to 64 bits.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    check_tensor(name, value, floating=False)
+    dtype = value.dtype if isinstance(value, Tensor) else None
+    if dtype is not None and (dtype.is_complex or (dtype.is_floating_point and dtype not in _DTYPES)):
+        raise TypeError(f"{name} must hold whole numbers, or floating point ones of 16 to 64 bits, got {dtype}")
+
+
 def check_one_device(**tensors: Tensor) -> None:
     """Require tensors of one device.
 
@@ -106,11 +120,7 @@ def check_maps(maps: HeadMaps) -> None:
             _check_beside(name, field, heatmap, channels="2")
     check_extras(extras)
     for name, field in (extras or {}).items():
-        check_tensor(f"extras[{name!r}]", field, floating=False)
-        if field.is_complex() or (field.is_floating_point() and field.dtype not in _DTYPES):
-            raise TypeError(
-                f"extras[{name!r}] must hold whole numbers, or floating point ones of 16 to 64 bits, got {field.dtype}"
-            )
+        check_real(f"extras[{name!r}]", field)
         _check_beside(f"extras[{name!r}]", field, heatmap, channels="D")
 
 
@@ -192,6 +202,12 @@ def _check_values(state: Tracklets) -> None:
     own = torch.where(state.valid, state.track_id, -1 - torch.arange(state.valid.shape[1], device=next_id.device))
     if bool((own.sort(dim=1).values.diff(dim=1) == 0).any()):
         raise ValueError("state.track_id must differ among the valid tracklets of a stream, or two share an identity")
+    for name in ("length", "unseen"):  # they grow by 1 in each frame, as int32
+        field = getattr(state, name)
+        if field is not None and bool((field >= 2**30).any()):
+            raise ValueError(
+                f"state.{name} must be below 2**30 frames, more than a year; a propagator never leaves more"
+            )
     for name in _NOT_NEGATIVE:
         field = getattr(state, name)
         if field is not None and bool((field < 0).any()):

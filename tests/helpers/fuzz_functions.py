@@ -65,7 +65,7 @@ def _iou(random: Random) -> Call:
     others = fuzz.maybe(random, fuzz.tensor_of(random, (B, random.choice((0, 1, 3)), 4), top=9.0))
 
     def law(found: torch.Tensor) -> None:
-        assert tuple(found.shape) == (B, K, boxes.shape[1] if others is None else others.shape[1])
+        assert tuple(found.shape) == (*boxes.shape[:2], boxes.shape[1] if others is None else others.shape[1])
 
     return Call("pairwise_iou", lambda: heatprop.pairwise_iou(boxes, others), law)
 

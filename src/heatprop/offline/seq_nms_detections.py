@@ -6,9 +6,11 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
-from heatprop.checks import check_tensor
+from heatprop.checks import check_real, check_tensor
 from heatprop.offline.seq_nms import Rescore, rescore_boxes
 from heatprop.structures import Detections
+
+_FLOATING = ("boxes", "scores", "network_scores")
 
 
 @overload
@@ -105,7 +107,11 @@ def _check_fields(detections: Detections) -> None:
     """Require fields that belong to each other and hold values."""
     for name, field in detections._asdict().items():
         if name != "extras":
-            check_tensor(name, field, floating=name in ("boxes", "scores", "network_scores"))
+            check_tensor(name, field, floating=name in _FLOATING)
+            if name not in _FLOATING and (field.is_floating_point() or field.is_complex()):
+                raise TypeError(f"{name} must hold whole numbers or flags, got {field.dtype}")
+    for name, field in detections.extras.items():
+        check_real(f"extras[{name!r}]", field)
     if detections.valid.dtype != torch.bool:
         raise TypeError(f"valid must be a bool tensor, got {detections.valid.dtype}")
     shape = tuple(detections.valid.shape)
