@@ -521,6 +521,14 @@ def test_no_arguments_show_the_help():
         assert "Usage: heatprop" in CliRunner().invoke(app, arguments, prog_name="heatprop").output
 
 
+def test_a_required_option_that_is_missing_is_named(tmp_path):
+    """Typer below 0.18 passes None on where click is 8.3 or newer, and the program ends in a traceback."""
+    source = video(tmp_path / "clip.mp4", (0.5,))
+    result = run(source)
+    assert result.exit_code == 2
+    assert "Missing option '--out'" in plain(result.output)
+
+
 def test_every_option_is_explained():
     output = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"}).output
     parameters = [
