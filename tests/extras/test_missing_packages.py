@@ -17,8 +17,6 @@ COMMANDS = {
     [
         ("skimage", "make-benchmark", "benchmark"),
         ("lightning", "train", "train"),
-        ("jsonargparse", "train", "train"),
-        ("docstring_parser", "train", "train"),
         ("tensorboard", "train", "train"),
         ("yaml", "train", "train"),
     ],

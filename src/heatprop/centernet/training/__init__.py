@@ -1,15 +1,12 @@
 """Train CenterNet; extra ``train`` (Lightning, TensorBoard)."""
 
 try:  # to say what to install before anything else fails
-    import docstring_parser  # noqa: F401 # jsonargparse[signatures] brings it
-    import jsonargparse  # noqa: F401
     import lightning  # noqa: F401
     import tensorboard  # noqa: F401
-    import yaml  # noqa: F401 # Lightning brings it
+    import yaml  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f"heatprop.centernet.training needs Lightning, TensorBoard and jsonargparse ({error}): "
-        "pip install 'heatprop[train]'",
+        f"heatprop.centernet.training needs Lightning, TensorBoard and PyYAML ({error}): pip install 'heatprop[train]'",
         name=error.name,
     ) from error
 
