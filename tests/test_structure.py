@@ -201,6 +201,9 @@ PROMISED = {
 }
 
 
+FUNCTIONS = [name for name in heatprop.__all__ if inspect.isfunction(getattr(heatprop, name))]
+
+
 def test_every_promised_name_is_public():
     assert set(heatprop.__all__) >= PROMISED
 
@@ -209,15 +212,14 @@ def test_public_names_are_listed_once_and_in_order():
     assert sorted(set(heatprop.__all__)) == list(heatprop.__all__)
 
 
-@pytest.mark.parametrize("name", heatprop.__all__)
-def test_every_public_name_exists_and_is_documented(name):
-    member = getattr(heatprop, name)
-    assert member.__doc__
-    assert member.__doc__.strip()
-    assert not member.__doc__.startswith(f"{name}("), "a NamedTuple's generated docstring"
+def test_every_public_name_exists_and_is_documented():
+    for name in heatprop.__all__:
+        documentation = getattr(heatprop, name).__doc__
+        assert (documentation or "").strip(), name
+        assert not documentation.startswith(f"{name}("), "a NamedTuple's generated docstring"
 
 
-@pytest.mark.parametrize("name", [name for name in heatprop.__all__ if inspect.isfunction(getattr(heatprop, name))])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_public_functions_document_every_parameter(name):
     member = getattr(heatprop, name)
     for parameter in inspect.signature(member).parameters:
@@ -232,7 +234,7 @@ def test_public_methods_of_the_propagator_are_documented(method):
     assert inspect.getdoc(member)
 
 
-@pytest.mark.parametrize("name", [name for name in heatprop.__all__ if inspect.isfunction(getattr(heatprop, name))])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_knobs_of_functions_are_keywords_with_a_default(name):
     """STYLE.md section 3: tensors are positional, knobs keyword-only."""
     for parameter in inspect.signature(getattr(heatprop, name)).parameters.values():

@@ -77,7 +77,7 @@ def test_the_number_of_parameters_is_the_originals(backbone, parameters):
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
 
 
-@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+@pytest.mark.parametrize("depth", [18, 34, 152])
 def test_every_resnet_ends_at_stride_32(depth):
     with torch.device("meta"):
         maps = CenterNet(3, backbone=f"resnet{depth}", deformable="none")(torch.empty(1, 3, 512, 512))
@@ -120,18 +120,10 @@ def test_float64_stays_float64(model):
     torch.testing.assert_close(maps.heatmap.float(), expected.heatmap, atol=1e-5, rtol=1e-5)
 
 
-def test_it_compiles_to_one_graph(model, backend):
-    images = torch.randn(1, 3, 64, 64)
-    compiled = torch.compile(model, backend=backend, fullgraph=True)
-    with torch.no_grad():
-        for ours, expected in zip(compiled(images)[:3], model(images)[:3], strict=True):
-            torch.testing.assert_close(ours, expected)
-    assert backend.graphs == 1
-
-
 def test_it_exports_for_any_batch(model):
-    batch = torch.export.Dim("batch", min=1, max=64)
-    exported = torch.export.export(model, (torch.randn(2, 3, 64, 64),), dynamic_shapes=({0: batch},)).module()
+    """Compiled to one graph it is in tests/peers, with both operators."""
+    batch, images = torch.export.Dim("batch", min=1, max=64), torch.randn(2, 3, 64, 64)
+    exported = torch.export.export(model, (images,), dynamic_shapes=({0: batch},)).module()
     images = torch.randn(5, 3, 64, 64)
     with torch.no_grad():
         for ours, expected in zip(exported(images)[:3], model(images)[:3], strict=True):

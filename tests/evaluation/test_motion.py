@@ -11,7 +11,7 @@ from heatprop.evaluation import GroundTruth, displacement, motion_iou, suggest_r
 @pytest.mark.parametrize("sizes", [None, SIZES])
 @pytest.mark.parametrize("quantize", [True, False])
 def test_displacement_equals_the_plain_loops(sizes, quantize):
-    for seed in range(100):
+    for seed in range(60):
         truths, founds = random_case(seed)
         truth, _ = tables(truths, founds)
         result = displacement(truth, picture_size=sizes, quantize=quantize)
@@ -21,7 +21,7 @@ def test_displacement_equals_the_plain_loops(sizes, quantize):
 
 @pytest.mark.parametrize(("reach", "plus_one"), [(10, True), (2, False)])
 def test_motion_iou_equals_the_plain_loops(reach, plus_one):
-    for seed in range(100):
+    for seed in range(60):
         truths, founds = random_case(seed)
         truth, _ = tables(truths, founds)
         expected = oracles.motion_iou(truths, reach, plus_one)
@@ -77,7 +77,7 @@ def test_table_2s_shares_suggest_the_papers_radius():
 
 @pytest.mark.parametrize("uncovered", [0.0, 0.05, 0.1, 0.3, 1.0])
 def test_the_suggested_radius_is_the_smallest_that_covers_enough(uncovered):
-    for seed in range(100):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         moved = np.round(rng.exponential(2, rng.integers(1, 40)) * 2) / 2
         assert suggest_radius(moved, uncovered=uncovered) == oracles.suggest_radius(moved.tolist(), uncovered)

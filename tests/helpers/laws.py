@@ -5,7 +5,7 @@ import toy
 from hypothesis import settings
 from hypothesis import strategies as st
 
-few_examples = settings(max_examples=12)  # for laws of whole sequences, which take a second for 25
+few_examples = settings(max_examples=8)  # for laws of whole sequences, which take a second for 25
 
 SEEDS = st.integers(0, 10_000)
 OPTIONS = st.fixed_dictionaries(

@@ -121,24 +121,33 @@ def find_seen(offset, size, shape):
     return seen
 
 
+def find_sizes(size, seen):
+    """The network's size in every class, (C, 2, H, W): 0 where it was not seen, and without sizes."""
+    size = np.zeros((2, *seen.shape[1:])) if size is None else size
+    return np.where(seen[:, None], size[None], 0.0)
+
+
 # --- peaks, boxes -----------------------------------------------------------------------------------------------------
 
 
 def window_maximum(heatmap, kernel):
     """The largest value of each cell's kernel x kernel window, clipped at the border."""
-    reach = kernel // 2
     maximum = np.empty_like(heatmap)
-    for label, y, x in np.ndindex(heatmap.shape):
-        maximum[label, y, x] = heatmap[
-            label, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1
-        ].max()
+    for cell in np.ndindex(heatmap.shape):
+        maximum[cell] = window(heatmap, cell, kernel).max()
     return maximum
+
+
+def window(heatmap, cell, kernel):
+    """The kernel x kernel cells around a cell, clipped at the border."""
+    (label, y, x), reach = cell, kernel // 2
+    return heatmap[label, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
 
 
 def find_peaks(heatmap, kernel):
     """The cells (label, y, x) that are above 0 and below no cell of their window, in flat order (rule 6)."""
-    maximum = window_maximum(heatmap, kernel)
-    return [cell for cell, value in np.ndenumerate(heatmap) if value > 0 and value >= maximum[cell]]
+    above = map(tuple, np.argwhere(heatmap > 0).tolist())
+    return [cell for cell in above if heatmap[cell] >= window(heatmap, cell, kernel).max()]
 
 
 def drop_plateaus(peaks, heatmap, winners, tracklets):
@@ -272,15 +281,11 @@ class OraclePropagator:
 
     def _propagate(self, network, finite, size, winners, tracklets):
         balanced = network.copy()  # a cell without a square keeps its value
-        sizes = np.zeros((network.shape[0], 2, *network.shape[1:]))
-        for cell, place in np.ndenumerate(winners):
-            label, y, x = cell
-            own = size[:, y, x] if size is not None and finite[cell] else np.zeros(2)
-            sizes[label, :, y, x] = own
-            if place >= 0:
-                tracklet = tracklets[place]
-                balanced[cell] = blend(network[cell], tracklet.score, tracklet.length, self.alpha, self.beta)
-                sizes[label, :, y, x] = balance_size(network[cell], own, tracklet.score, tracklet.size)
+        sizes = find_sizes(size, finite)
+        for cell in map(tuple, np.argwhere(winners >= 0).tolist()):
+            (label, y, x), tracklet = cell, tracklets[winners[cell]]
+            balanced[cell] = blend(network[cell], tracklet.score, tracklet.length, self.alpha, self.beta)
+            sizes[label, :, y, x] = balance_size(network[cell], sizes[label, :, y, x], tracklet.score, tracklet.size)
         return balanced, sizes
 
     def _describe(self, cell, box, network, balanced, extras):

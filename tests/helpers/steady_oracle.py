@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from identity_oracle import IdentityOracle, Shown
-from oracles import balance_size, decode_box, drop_plateaus, find_peaks, find_seen, nms
+from oracles import balance_size, decode_box, drop_plateaus, find_peaks, find_seen, find_sizes, nms, square
 
 NOISE = 0.03
 ROUNDING = 1e-9  # a box that only rounding puts outside is inside
@@ -209,11 +209,9 @@ class SteadyOracle:
     def _winners(self, memories):
         winners = np.full(self.shape, -1)
         for place, one in enumerate(memories):
-            for y, x in np.ndindex(self.shape[1:]):
-                near = max(abs(y - one.y), abs(x - one.x)) <= self._radius(one)
-                rival = winners[one.label, y, x]
-                if near and one.score > 0 and (rival < 0 or one.score > memories[rival].score):
-                    winners[one.label, y, x] = place
+            for cell in square(one, self.shape, self._radius(one)):
+                if winners[cell] < 0 or one.score > memories[winners[cell]].score:
+                    winners[cell] = place
         return winners
 
     def _weight(self, one):
@@ -231,17 +229,12 @@ class SteadyOracle:
         return now ** (1 - weight) * past**weight
 
     def _propagate(self, network, finite, size, winners, memories):
-        balanced = network.copy()
-        sizes = np.zeros((network.shape[0], 2, *network.shape[1:]))
-        own_sizes = sizes.copy()
-        for cell, place in np.ndenumerate(winners):
-            label, y, x = cell
-            own = size[:, y, x] if size is not None and finite[cell] else np.zeros(2)
-            sizes[label, :, y, x] = own_sizes[label, :, y, x] = own
-            if place >= 0:
-                one = memories[place]
-                balanced[cell] = self._balance(network[cell], one)
-                sizes[label, :, y, x] = balance_size(network[cell], own, one.score, one.size)
+        balanced, own_sizes = network.copy(), find_sizes(size, finite)
+        sizes = own_sizes.copy()
+        for cell in map(tuple, np.argwhere(winners >= 0).tolist()):
+            (label, y, x), one = cell, memories[winners[cell]]
+            balanced[cell] = self._balance(network[cell], one)
+            sizes[label, :, y, x] = balance_size(network[cell], own_sizes[label, :, y, x], one.score, one.size)
         return balanced, sizes, own_sizes
 
     def _inherit(self, candidate, position, prior, place, moving):

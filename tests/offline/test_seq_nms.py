@@ -86,7 +86,7 @@ def assert_equals_the_oracle(video, **options):
 @pytest.mark.parametrize("rescore", ["average", "maximum"])
 def test_random_videos_equal_the_loop_oracle(make, rescore):
     rng = np.random.default_rng(7)
-    for _ in range(150):
+    for _ in range(100):
         shape = {"frames": rng.integers(1, 8), "boxes": rng.integers(1, 9), "classes": rng.integers(1, 4)}
         assert_equals_the_oracle(make(rng, **shape), rescore=rescore)
 

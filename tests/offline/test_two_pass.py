@@ -1,5 +1,6 @@
 """Forward and backward propagation over a finished video, against plain loops and by what it promises."""
 
+import gc
 import tracemalloc
 import weakref
 
@@ -49,7 +50,7 @@ def one_object(scores, *, cell=(8, 8), side=16, size=4.0):
     ],
 )
 def test_it_finds_what_the_loop_oracle_finds(seed, rules, options):
-    maps, cuts = toy.crowd(seed, batch=1, frames=7), {4}
+    maps, cuts = toy.crowd(seed, batch=1, frames=7, shape=(2, 9, 9)), {4}
     found = unpadded(frames_of(maps), HeatmapPropagator(**options), cuts=cuts, **rules)
     wide = [(one.heatmap, one.offset, one.size, one.extras) for one in frames_of(maps)]
     expected = two_pass_oracle.two_pass(wide, cuts=cuts, **rules, **options)
@@ -353,23 +354,25 @@ def test_maps_of_two_frames_at_most_are_in_memory():
 
 
 def test_memory_does_not_grow_with_the_video(monkeypatch):
-    """What waits for the garbage collector is some 50 kB."""
     monkeypatch.setattr("heatprop.offline.frame_store.IN_MEMORY", 2**12)
 
     def peak(count):
+        gc.collect()
+        gc.freeze()  # what is there already is not searched again for every frame
         tracemalloc.start()
         try:
             for _ in two_pass(Endless(count), HeatmapPropagator(radius=1)):
-                pass
+                gc.collect()
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
+            gc.unfreeze()
 
     peak(3)
-    on_disk = peak(160)
-    assert on_disk < peak(40) + 120 * 1000
+    on_disk = peak(60) - peak(10)
+    assert on_disk < 50 * 2000, "the names take a kilobyte a frame"
     monkeypatch.setattr("heatprop.offline.frame_store.IN_MEMORY", 2**26)
-    assert peak(160) > on_disk + 120 * 1000, "a frame takes so many bytes"
+    assert peak(60) - peak(10) > 50 * 2000, "the frames take two more"
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

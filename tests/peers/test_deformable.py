@@ -97,3 +97,13 @@ def test_the_two_operators_of_the_model_agree():
     with torch.inference_mode():
         for mine, expected in zip(ours(images)[:3], compiled(images)[:3], strict=True):
             torch.testing.assert_close(mine, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("operator", ["torch", "torchvision"])
+def test_the_model_compiles_to_one_graph_with_either(operator, backend):
+    model, images = CenterNet(5, backbone="resnet18", operator=operator).eval(), torch.randn(1, 3, 64, 64)
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
+    with torch.no_grad():
+        for ours, expected in zip(compiled(images)[:3], model(images)[:3], strict=True):
+            torch.testing.assert_close(ours, expected)
+    assert backend.graphs == 1
