@@ -16,7 +16,9 @@ nox.options.error_on_missing_interpreters = True
 
 TORCH_OLDEST = "torch==2.13.0"  # the lower bound of pyproject.toml, and a small download
 TORCH_NEWEST = ("torch==2.14.1", "torchvision==0.29.1")
-TEST_TOOLS = ("pytest>=8", "hypothesis>=6.100", "pytest-cov>=5")
+TEST_TOOLS = ("pytest>=8", "hypothesis>=6.100", "pytest-cov>=5", "pytest-xdist>=3.6")
+TWO_WORKERS = ("-n", "2", "--dist", "worksteal")  # two cores are what a small machine has; `-- -n 0` turns them off
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # in each of them
 GUESTS = ("supervision>=0.31", "trackers>=2.6")  # docs/supervision.md
 NEEDS_MORE = ("tests/peers", "tests/extras")  # tests that need torchvision or an extra
 COMMAND_LINE_TESTS = ("tests/extras/test_cli.py", "tests/extras/test_eval_commands.py", "tests/extras/test_running.py")
@@ -28,14 +30,15 @@ BENCHMARKS = sorted(Path("tests/benchmarks").glob("bench_*.py"))
 def tests(session: nox.Session) -> None:
     """Run every test, with all extras and torchvision, and measure the branch coverage of the core."""
     session.install(*TORCH_NEWEST, *TEST_TOOLS, *GUESTS, "-e", ".[all,timm]")
-    session.run("pytest", "--cov", "--cov-report=term:skip-covered", *session.posargs)
+    session.run("pytest", *TWO_WORKERS, "--cov", "--cov-report=term:skip-covered", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def core(session: nox.Session) -> None:
     """Run the core's tests on the oldest torch with only the three packages: proves that nothing else leaks in."""
     session.install(TORCH_OLDEST, *TEST_TOOLS, "-e", ".")
-    session.run("pytest", "tests", *(f"--ignore={folder}" for folder in NEEDS_MORE), *session.posargs)
+    ignored = (f"--ignore={folder}" for folder in NEEDS_MORE)
+    session.run("pytest", *TWO_WORKERS, "tests", *ignored, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -49,7 +52,7 @@ def train_quick(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Make 10,000 random calls of the core, good and bad. FUZZ_SEED and FUZZ_CALLS choose others, or fewer."""
     session.install(TORCH_OLDEST, *TEST_TOOLS, "-e", ".")
-    session.run("pytest", "tests/sessions/test_fuzz.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", "tests/sessions/test_fuzz.py", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(python="3.11")
