@@ -120,7 +120,7 @@ def test_the_report_reads_well(tmp_path, model):
     assert f"matched: {len(state) - 1}, of which renamed: {len(state) - 1}" in text
     assert "left out: 1 (tracking.0.weight)" in text
     assert "... 22 more)" in text  # 20 norms of the body and 6 of the neck, four of which are named
-    assert text.endswith("turned from BGR to RGB")
+    assert text.endswith("changed from BGR to RGB")
 
 
 # --- what does not fit ------------------------------------------------------------------------------------------------
@@ -189,22 +189,22 @@ class Bomb:
 
 def test_code_in_a_file_does_not_run(tmp_path, model):
     path = saved(tmp_path, {"state_dict": {"hm.0.weight": Bomb(tmp_path / "owned")}})
-    assert_refused(model, path, "no checkpoint of plain weights.*could run code")
+    assert_refused(model, path, "not a checkpoint of plain weights.*could run code")
     path.write_bytes(pickle.dumps(Bomb(tmp_path / "owned"), protocol=2))
-    assert_refused(model, path, "no checkpoint of plain weights")
+    assert_refused(model, path, "not a checkpoint of plain weights")
     assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 half a file"])
 def test_a_broken_file_is_named(tmp_path, model, content):
     (tmp_path / "half.pth").write_bytes(content)
-    assert_refused(model, tmp_path / "half.pth", r"half\.pth is no checkpoint of plain weights")
+    assert_refused(model, tmp_path / "half.pth", r"half\.pth is not a checkpoint of plain weights")
 
 
 def test_half_a_checkpoint_is_named(tmp_path, model):
     path = saved(tmp_path, model.state_dict())
     path.write_bytes(path.read_bytes()[:100_000])
-    assert_refused(model, path, r"weights\.pth is no checkpoint of plain weights")
+    assert_refused(model, path, r"weights\.pth is not a checkpoint of plain weights")
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path, model):

@@ -8,7 +8,7 @@ import torch
 
 from heatprop.centernet import CenterNet, load_checkpoint
 
-REFUSED = r"weights\.pth is no checkpoint of plain weights"
+REFUSED = r"weights\.pth is not a checkpoint of plain weights"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_noise_in_a_file_is_a_value_error_or_nothing(tmp_path, model, zipped, se
             if changed:
                 changed[noise.randrange(len(changed))] = noise.randrange(256)
         path.write_bytes(changed)
-        with pytest.raises(ValueError, match=r"weights\.pth (is no checkpoint|must hold|does not fit)"):
+        with pytest.raises(ValueError, match=r"weights\.pth (is not a checkpoint|must hold|does not fit)"):
             load_checkpoint(model, path)
 
 

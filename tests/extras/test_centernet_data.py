@@ -317,7 +317,7 @@ def bad(noise, tmp_path):
 @pytest.mark.parametrize(
     ("index", "error", "message"),
     [
-        (1, FileNotFoundError, r"Data/VID/train/v/000001\.JPEG must be there, got no such file"),
+        (1, FileNotFoundError, r"Data/VID/train/v/000001\.JPEG must exist, got no such file"),
         (2, ValueError, r"Data/VID/train/v/000002\.JPEG must be a whole picture, got image file is truncated"),
         (3, ValueError, r"Data/VID/train/v/000003\.JPEG must be a whole picture, got cannot identify image"),
         (4, ValueError, r"Annotations/VID/train/v/000004\.xml, line 1, column 12: must be XML"),
@@ -341,9 +341,7 @@ def test_bad_files_are_skipped_and_counted_with_workers_too(bad, workers):
 def test_a_folder_of_bad_files_ends(bad):
     shutil.rmtree(bad / "Data" / "VID" / "train")
     data = ImageNetVID(bad, frames=frames_of({"train/v": 6}), size=64, skip_bad=True)
-    with pytest.raises(
-        ValueError, match=r"6 pictures in a row cannot be read, the first: .*000000\.JPEG must be there"
-    ):
+    with pytest.raises(ValueError, match=r"6 pictures in a row cannot be read, the first: .*000000\.JPEG must exist"):
         data[0]
 
 

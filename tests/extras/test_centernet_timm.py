@@ -132,5 +132,5 @@ def test_the_number_of_head_channels_is_named(tmp_path):
 
 def test_a_broken_file_of_safetensors_is_named(tmp_path, dla):
     (tmp_path / "half.safetensors").write_bytes(b"\x10\x00")
-    with pytest.raises(ValueError, match=r"half\.safetensors is no whole file of safetensors"):
+    with pytest.raises(ValueError, match=r"half\.safetensors is not a complete safetensors file"):
         load_checkpoint(dla, tmp_path / "half.safetensors")

@@ -512,7 +512,7 @@ def test_what_is_no_detector_or_no_device_is_refused(made, checkpoint, tmp_path)
     )
     (tmp_path / "text.pt").write_text("no weights")
     assert (
-        "text.pt is no checkpoint"
+        "text.pt is not a checkpoint"
         in run(app, "reproduce", *arguments, "--checkpoint", tmp_path / "text.pt", code=1).stderr
     )
     weights = torch.load(checkpoint, weights_only=True)["state_dict"]

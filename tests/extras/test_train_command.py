@@ -31,7 +31,7 @@ def test_it_trains_and_says_where_the_model_is_and_how_good(tmp_path):
     assert "mAP50 on the validation clips: " in result.output
     again = run("--data", data, "--out", tmp_path / "out", *SMALL)
     assert again.exit_code == 1
-    assert "must be new, got a training" in again.output
+    assert "already holds a training run" in again.output
 
 
 def test_a_folder_that_is_no_data_set_ends_with_1(tmp_path):

@@ -84,7 +84,7 @@ def test_a_training_interrupted_within_an_epoch_says_how_to_go_on_and_ends_the_s
 
 
 def test_a_finished_training_is_not_overwritten_nor_resumed_otherwise(straight, data):
-    with pytest.raises(ValueError, match="must be new, got a training; go on with it by --resume"):
+    with pytest.raises(ValueError, match="already holds a training run; resume it with --resume"):
         train(tiny(ema=0.5), data=data, out=straight)
     with pytest.raises(ValueError, match=r"must be resumed with its own options, got learning_rate 0\.01 -> 0\.1"):
         train(tiny(ema=0.5, learning_rate=0.1), data=data, out=straight, resume=True)

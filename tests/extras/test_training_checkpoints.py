@@ -45,7 +45,7 @@ class Evil:
 
 def refused(data, out, message):
     kept = (out / "last.ckpt").read_bytes()
-    with pytest.raises(ValueError, match=rf"no training can go on from .*last\.ckpt.*{message}"):
+    with pytest.raises(ValueError, match=rf"training cannot resume from .*last\.ckpt.*{message}"):
         train(tiny(epochs=2), data=data, out=out, resume=True)
     assert (out / "last.ckpt").read_bytes() == kept
 
@@ -53,7 +53,7 @@ def refused(data, out, message):
 @pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:1000], lambda whole: b"hello"])
 def test_half_a_checkpoint_is_not_gone_on_from(trained, out, damage):
     (out / "last.ckpt").write_bytes(damage((out / "last.ckpt").read_bytes()))
-    refused(trained[0], out, "begin again in another --out, or put back a copy.*no checkpoint of plain weights")
+    refused(trained[0], out, "start again in another --out, or restore a copy.*not a checkpoint of plain weights")
 
 
 def test_code_in_a_checkpoint_does_not_run(trained, out, tmp_path):
@@ -87,14 +87,14 @@ def test_the_command_says_it_without_a_traceback(trained, out):
     words = ["train", "--data", str(trained[0]), "--out", str(out), "--resume"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
-    assert "heatprop train: no training can go on from" in result.output
+    assert "heatprop train: training cannot resume from" in result.output
     assert isinstance(result.exception, SystemExit)
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "\x00"])
 def test_damaged_options_are_named(trained, out, text):
     (out / "config.yaml").write_text(text)
-    with pytest.raises(ValueError, match=r"config\.yaml must be the options that a training left, got"):
+    with pytest.raises(ValueError, match=r"config\.yaml must hold the options of a training run, got"):
         train(tiny(epochs=2), data=trained[0], out=out, resume=True)
 
 
@@ -107,7 +107,7 @@ def test_an_untouched_copy_goes_on(trained, out):
 
 def test_half_a_model_is_named(out):
     (out / "model.pt").write_bytes((out / "model.pt").read_bytes()[:5000])
-    with pytest.raises(ValueError, match=r"model\.pt is no checkpoint of plain weights"):
+    with pytest.raises(ValueError, match=r"model\.pt is not a checkpoint of plain weights"):
         load_model(out / "model.pt")
 
 

@@ -61,7 +61,7 @@ def test_a_config_cannot_be_changed():
         ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
         ({"learning_rate": math.nan}, "learning_rate must be at least 0, got nan"),
         ({"input_size": 500}, "input_size must be a multiple of 32, got 500"),
-        ({"milestones": (9, 3)}, "milestones must be rising epochs from 1 on"),
+        ({"milestones": (9, 3)}, "milestones must be epochs of at least 1 in rising order"),
         ({"optimizer": "lion"}, "optimizer must be one of sgd, adam, adamw, got 'lion'"),
         ({"ema": 1.5}, "ema must be between 0 and 1, got 1.5"),
         ({"batch_size": 9, "devices": 2}, "batch_size must be a multiple of devices"),

@@ -1,4 +1,4 @@
-"""Backbones by name: ResNet in plain torch, DLA-34 and everything else by timm."""
+"""Backbones by name: ResNet in plain torch, DLA-34 and everything else from timm."""
 
 import re
 from typing import Any
@@ -12,14 +12,14 @@ _NAMES = ", ".join(f'"resnet{depth}"' for depth in BLOCKS)
 
 
 class TimmBackbone(nn.Module):
-    """A network of timm that returns its feature maps; random weights, nothing is downloaded.
+    """A timm network that returns its feature maps; its weights are random, and nothing is downloaded.
 
     Args:
-        name: timm's name of the network, ``"dla34"`` or ``"convnext_tiny"`` say.
-        strides: The strides of the maps wanted, rising.
+        name: timm's name of the network, such as ``"dla34"`` or ``"convnext_tiny"``.
+        strides: Strides of the maps that are needed, in rising order.
 
     Attributes:
-        channels: Of the maps that `forward` returns.
+        channels: Channels of each map that `forward` returns.
 
     Raises:
         ModuleNotFoundError: If timm is not installed.
@@ -57,7 +57,7 @@ def make_backbone(name: str) -> ResNet | TimmBackbone:
         ``"dla34"``, of stride 32 alone for the others.
 
     Raises:
-        ModuleNotFoundError: If timm is needed and not installed.
+        ModuleNotFoundError: If timm is needed but not installed.
         ValueError: If there is no such backbone.
     """
     found = _RESNET.fullmatch(name)

@@ -1,4 +1,4 @@
-"""A file of weights -> names and tensors, never running what the file holds."""
+"""Read names and tensors from a file of weights without running any code in it."""
 
 import os
 import zipfile
@@ -20,16 +20,16 @@ def read_weights(path: str | PathLike[str], *, averaged: bool) -> dict[str, Tens
     """Read the tensors of a checkpoint, without the prefixes that wrappers add to their names.
 
     Args:
-        path: A file of ``torch.save`` (read with ``weights_only=True``) or, by its ending, of safetensors.
-        averaged: Prefer averaged weights where the file has both.
+        path: A file from ``torch.save`` (read with ``weights_only=True``), or one that ends in ``.safetensors``.
+        averaged: Prefer averaged weights if the file has averaged and raw ones.
 
     Returns:
         Names and tensors, on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ModuleNotFoundError: If it is a file of safetensors and the package is not installed.
-        ValueError: If it is not a checkpoint, holds code instead of plain weights, or no weights.
+        ModuleNotFoundError: If it is a safetensors file and the package is not installed.
+        ValueError: If it is not a checkpoint, holds code instead of plain weights, or holds no weights.
     """
     content = _read_safetensors(path) if Path(path).suffix == ".safetensors" else read_plain(path)
     weights = _find_weights(content, averaged=averaged)
@@ -46,19 +46,19 @@ def read_weights(path: str | PathLike[str], *, averaged: bool) -> dict[str, Tens
 
 
 def read_plain(path: str | PathLike[str]) -> object:
-    """Read a file of ``torch.save`` that holds plain types and tensors; nothing in it runs.
+    """Read a ``torch.save`` file of plain types and tensors without running any code in it.
 
     Args:
         path: The file.
 
     Returns:
-        What was saved, tensors on the CPU.
+        What was saved, with tensors on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, holds anything else, or unpacks to more than it is.
+        ValueError: If it is damaged, holds anything else, or unpacks to more than its own size.
     """
-    with open(path, "rb"):  # what is no file, or must not be read, says so itself
+    with open(path, "rb"):  # a missing or unreadable file raises its own error
         pass
     try:
         _check_stored(path)
@@ -67,7 +67,7 @@ def read_plain(path: str | PathLike[str]) -> object:
     except Exception as error:  # damaged files raise whatever their bytes lead to, from KeyError to OSError
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"{path} is no checkpoint of plain weights, which is all that is read, as others could run code: {reason} "
+            f"{path} is not a checkpoint of plain weights; others are refused because they could run code: {reason} "
             'If you trust it, save its weights alone: torch.save({"state_dict": model.state_dict()}, path)'
         ) from error
     return content
@@ -84,7 +84,7 @@ def _check_stored(path: str | PathLike[str]) -> None:
 
 
 def _check_tensors(content: object) -> None:
-    """Refuse tensors that are no plain numbers, or that pretend to more numbers than the file holds."""
+    """Refuse tensors that are not plain numbers, or that claim more numbers than the file holds."""
     if isinstance(content, Mapping):
         for value in content.values():
             _check_tensors(value)
@@ -107,11 +107,11 @@ def _read_safetensors(path: str | PathLike[str]) -> object:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is no whole file of safetensors: {error}") from error
+        raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
 
 
 def _find_weights(content: object, *, averaged: bool) -> Mapping[str, object]:
-    """The mapping of names to tensors inside what the file holds."""
+    """Find the mapping of names to tensors in what the file holds."""
     if not isinstance(content, Mapping):
         return {type(content).__name__: content} if not isinstance(content, Tensor) else {}
     for name in _AVERAGED if averaged else _RAW:

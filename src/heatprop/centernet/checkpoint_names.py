@@ -1,4 +1,4 @@
-"""Names of weights in CenterNet's, CenterTrack's and the backbones' own files -> names in our model."""
+"""Translate the names of weights in files of CenterNet, CenterTrack and the backbones into names in our model."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -30,8 +30,8 @@ def translate(names: Iterable[str], source: str, ours: Iterable[str]) -> dict[st
     """Map names in a file to names in the model, for those that the model has.
 
     Args:
-        names: In the file, without wrappers' prefixes.
-        source: What `recognize` says.
+        names: Names in the file, without the prefixes of wrappers.
+        source: Whose weights these are, as `recognize` returns it.
         ours: All names of the model.
 
     Returns:
@@ -48,14 +48,14 @@ def translate(names: Iterable[str], source: str, ours: Iterable[str]) -> dict[st
 
 
 def take_box(weights: Mapping[str, Tensor], box: str) -> dict[str, Tensor]:
-    """Make the heads of offset and size give the box of another head: both are sums of its last convolution's rows.
+    """Compute the heads of offset and size from a box head: its last convolution's rows give both.
 
     Args:
-        weights: Names in the file and tensors.
+        weights: Tensors by their names in the file.
         box: Head of the signed distances (left, top, right, bottom) from the cell, in cells.
 
     Returns:
-        The weights with that head's in the place of those of ``reg`` and ``wh``.
+        The weights, with ``reg`` and ``wh`` computed from the box head.
 
     Raises:
         ValueError: If there is no such head of two convolutions and four channels.
@@ -74,7 +74,7 @@ def take_box(weights: Mapping[str, Tensor], box: str) -> dict[str, Tensor]:
 
 
 def unexpected(left_out: Iterable[str], translated: Mapping[str, str]) -> list[str]:
-    """Names that the model has no place for inside parts that it has: the file is of a deeper or another network."""
+    """List names that the model lacks inside parts that it has: the file is from a deeper or another network."""
     parts = {name.split(".")[0] if not _BODY.match(name) else name.split(".")[1] for name in translated}
     inside = []
     for name in left_out:

@@ -1,4 +1,4 @@
-"""Networks of the original repositories that are not built here: told by the names and shapes of their weights."""
+"""Recognise networks of the original repositories that are not built here, by their weights' names and shapes."""
 
 import re
 from collections.abc import Mapping
@@ -11,19 +11,22 @@ _ELSEWHERE = (
     "Take the weights of one that is ({}), or run that network in its own code and read its output with "
     "heatprop.adapters.{}"
 )
-_WITHOUT_HEADS = "leave the heads out with heads=False, or run that network in its own code behind heatprop.adapters"
+_WITHOUT_HEADS = (
+    "leave the heads out with heads=False, or run that network in its own code and read its output with "
+    "heatprop.adapters"
+)
 
 
 def describe_foreign(weights: Mapping[str, Tensor], source: str, *, heads: bool) -> str | None:
     """Say why no model of ours takes these weights, and what to do.
 
     Args:
-        weights: Names in the file and tensors.
-        source: ``"CenterNet"`` or ``"CenterTrack"``; of others nothing is said.
+        weights: Tensors by their names in the file.
+        source: ``"CenterNet"`` or ``"CenterTrack"``; any other source gives ``None``.
         heads: Whether the heads are wanted.
 
     Returns:
-        A sentence and advice; ``None`` where a model may take them.
+        A sentence with advice; ``None`` if a model may take them.
     """
     if source not in ("CenterNet", "CenterTrack"):
         return None

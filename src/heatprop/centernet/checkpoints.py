@@ -17,17 +17,17 @@ _SHOWN = 4  # names in an error
 
 
 class CheckpointReport(NamedTuple):
-    """What became of the weights in a file; as text, a summary.
+    """What happened to the weights in a file; ``str`` gives a summary.
 
     Attributes:
         path: The file.
         source: ``"CenterNet"``, ``"CenterTrack"``, ``"backbone"`` (torchvision's, timm's or DLA's own) or
             ``"heatprop"``.
         matched: The model's names that were loaded.
-        renamed: Those whose name differs in the file, ``{name in the file: name in the model}``.
+        renamed: Loaded weights whose name differs in the file, ``{name in the file: name in the model}``.
         left_out: Names in the file that the model has no use for.
         missing: The model's names that the file lacks; they keep their values.
-        flipped: Whether the first convolution's channels were turned from BGR to RGB.
+        flipped: Whether the input channels of the first convolution were changed from BGR to RGB.
     """
 
     path: str
@@ -39,14 +39,14 @@ class CheckpointReport(NamedTuple):
     flipped: bool
 
     def __str__(self) -> str:
-        """Say it in a few lines."""
+        """Summarise the report in a few lines."""
         lines = [
             f"{self.path}: weights of {self.source}",
             f"matched: {len(self.matched)}, of which renamed: {len(self.renamed)}",
             f"left out: {len(self.left_out)}{_listed(self.left_out, ' ({})')}",
             f"missing: {len(self.missing)}{_listed(self.missing, ' ({})')}",
         ]
-        return "\n".join([*lines, "first convolution turned from BGR to RGB"] if self.flipped else lines)
+        return "\n".join([*lines, "first convolution changed from BGR to RGB"] if self.flipped else lines)
 
 
 def load_checkpoint(
@@ -57,28 +57,28 @@ def load_checkpoint(
     averaged: bool = True,
     box: Literal["wh", "ltrb", "ltrb_amodal"] = "wh",
 ) -> CheckpointReport:
-    """Load the weights of a file into a model, whoever saved them; nothing is compiled and no code in it runs.
+    """Load weights from a file into a model, whoever saved them; nothing is compiled, and no code in the file runs.
 
     It takes the original CenterNet's ``resdcn_*`` and ``dla_34``, the detection part of CenterTrack's networks,
     ImageNet weights of torchvision, timm or DLA's authors for the backbone, and this project's own: a plain
     ``state_dict``, one under ``"state_dict"``, or a Lightning checkpoint. Everything is checked before the model
     changes.
 
-    The original networks take BGR images, ours RGB: the input channels of their first convolution are turned round,
-    so that :func:`heatprop.centernet.normalize` serves all.
+    The original networks take BGR images, ours take RGB: the input channels of their first convolution are reversed,
+    so :func:`heatprop.centernet.normalize` works for all of them.
 
     Args:
-        model: Made with the file's backbone, classes and head channels (CenterNet's DLA-34 has
+        model: A model with the backbone, classes and head channels of the file (CenterNet's DLA-34 has
             ``head_channels=256``).
         path: The file.
-        heads: ``False`` leaves the model's heads as they are: to train on other classes.
-        averaged: Take averaged weights where the file has both them and the raw ones.
-        box: The head that gives the box. CenterTrack reports that of ``"ltrb_amodal"``, where the network has it,
-            which reaches beyond the picture; the heads of offset and size are then made from it, exactly.
+        heads: ``False`` leaves the model's heads as they are, to train on other classes.
+        averaged: Take the averaged weights if the file has averaged and raw ones.
+        box: The head that gives the box. CenterTrack reports ``"ltrb_amodal"`` if the network has that head, whose
+            boxes reach beyond the picture; the heads of offset and size are then computed from it, exactly.
 
     Returns:
-        What matched, was renamed, left out or is missing. Missing are the neck and heads where the file is a
-        backbone's, the heads with ``heads=False``, and batch counters that old files lack.
+        What was matched, renamed, left out and missing. The neck and heads are missing if the file holds a backbone,
+        the heads are with ``heads=False``, and so are batch counters that old files lack.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -108,20 +108,20 @@ def fill_model(
     heads: bool = True,
     box: str = "wh",
 ) -> CheckpointReport:
-    """Do what `load_checkpoint` does, with weights that were read.
+    """Do what `load_checkpoint` does, with weights that have already been read.
 
     Args:
-        model: As there.
-        weights: Names in the file and tensors.
+        model: The model, see `load_checkpoint`.
+        weights: Tensors by their names in the file.
         path: The file, for the report and errors.
-        heads: As there.
-        box: As there.
+        heads: Whether to load the heads, see `load_checkpoint`.
+        box: The head that gives the box, see `load_checkpoint`.
 
     Returns:
-        As there.
+        What was matched, renamed, left out and missing, see `load_checkpoint`.
 
     Raises:
-        ValueError: As there.
+        ValueError: If the weights do not fit the model: the names and shapes are given.
     """
     current, source = model.state_dict(), recognize(weights)
     try:
@@ -160,7 +160,7 @@ def _check_fit(
     *,
     heads: bool,
 ) -> None:
-    """Require every weight that the source should bring, with the model's shape."""
+    """Require every weight that the source should contain, in the model's shape."""
     faults: list[str] = []
     hints: dict[str, None] = {}
     for name, ours in names.items():
@@ -193,7 +193,7 @@ def _check_fit(
 
 
 def _hint(ours: str, came: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """What to do about a weight that does not fit."""
+    """Say what to do about a weight that does not fit."""
     leave_out = "leave the heads out with heads=False"
     if ours.startswith("heads.heatmap.2.") and came and came[:1] != wanted[:1]:
         return f"make the model with num_classes={came[0]}, or {leave_out}"
@@ -208,7 +208,7 @@ def _hint(ours: str, came: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def _listed(names: tuple[str, ...] | list[str], template: str) -> str:
-    """The first names and how many follow, or nothing."""
+    """List the first names and count the rest; empty if there are no names."""
     if not names:
         return ""
     more = f", ... {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -1,4 +1,4 @@
-"""Everything that a training can be told, in one frozen dataclass; the defaults are the paper's."""
+"""All training options in one frozen dataclass; the defaults are the paper's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,60 +8,60 @@ from typing import Any, Literal, get_type_hints
 from heatprop.checks import check_count, check_number
 
 CONFIG_FILE = "config.yaml"
-"""What a training leaves in its folder, and goes on from."""
+"""The file in a training's folder that holds its options."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How CenterNet is trained.
 
-    The paper gives backbone, input size, sampling, flip, zoom, optimiser, learning rate, batch and epochs; what else
-    there is has the original CenterNet's value, or changes nothing by default.
+    The paper gives backbone, input size, sampling, flip, zoom, optimiser, learning rate, batch and epochs. All other
+    options have the original CenterNet's value, or change nothing by default.
 
     Attributes:
         backbone: ResNet-18 to 152 (resnet101), dla34, or timm:NAME.
         head_channels: Channels between the neck and each head's output, at least 1.
-        deformable: Deformable convolutions of the neck; none makes them plain ones, which are faster.
-        weights: File to start from: ImageNet weights of the backbone, a CenterNet, or a model of ours; none is random.
-        load_heads: Whether the heads come from ``weights`` too; they cannot if those know other classes.
+        deformable: Version of the neck's deformable convolutions; none uses plain ones, which are faster.
+        weights: Weights to start from: an ImageNet backbone, a CenterNet or a model of ours; random by default.
+        load_heads: Whether to load the heads from ``weights`` too; impossible if the file has other classes.
         classes: WordNet ids, in the order of the classes; by default those of the data set.
         input_size: Side of the network's input, in pixels, a multiple of 32.
         frames_per_video: Frames of each training video, evenly spread, at least 1; null takes every frame.
-        images_per_class: Most images of ImageNet DET per class; 0 leaves DET out.
+        images_per_class: Largest number of ImageNet DET images per class; 0 leaves DET out.
         flip: Share of the pictures that are mirrored, 0 to 1.
-        zoom: Scale from 0.6 to 1.4: in the original's steps of 0.1, continuous, or none: the letterbox.
-        colours: Whether brightness, contrast and saturation change, as in the original; the paper does not say.
-        radius_rule: Size of the Gaussians: with the bug that all published weights were trained with, or corrected.
+        zoom: Random scale from 0.6 to 1.4: in the original's steps of 0.1, continuous, or none (a plain letterbox).
+        colours: Whether to vary brightness, contrast and saturation as the original does; the paper does not say.
+        radius_rule: Radius of the Gaussians: original, with the bug that all published weights share, or corrected.
         optimizer: The paper's SGD, the original CenterNet's Adam, or AdamW.
         learning_rate: Highest learning rate, above 0.
-        momentum: Of SGD, 0 to 1; the paper does not give it.
-        weight_decay: At least 0; the paper does not give it.
-        batch_size: Images of a step over all devices together, at least 1.
-        epochs: Times that all images are seen, at least 1.
-        schedule: Fall at milestones, or along half a cosine to 0.
-        milestones: Epochs after which the learning rate falls, rising; for the schedule "steps".
-        decay: Factor of each fall, above 0 and at most 1.
+        momentum: Momentum of SGD, 0 to 1; the paper does not give it.
+        weight_decay: Weight decay, at least 0; the paper does not give it.
+        batch_size: Images per step over all devices together, at least 1.
+        epochs: How many times all images are seen, at least 1.
+        schedule: How the learning rate falls: in steps at the milestones, or along half a cosine to 0.
+        milestones: Epochs after which the learning rate falls, in rising order; for the schedule "steps".
+        decay: Factor on the learning rate at each milestone, above 0 and at most 1.
         warmup_steps: Steps in which the learning rate rises from 0, at least 0.
-        size_weight: Weight of the loss of the size, at least 0.
-        offset_weight: Weight of the loss of the offset, at least 0.
-        precision: 32 bits, or mixed with bfloat16 or float16; auto is bfloat16 where the machine computes with it.
+        size_weight: Weight of the size loss, at least 0.
+        offset_weight: Weight of the offset loss, at least 0.
+        precision: 32 bits, or mixed with bfloat16 or float16; auto is bfloat16 if the hardware computes with it.
         clip_norm: Largest norm of the gradient, above 0; null does not clip.
-        ema: Decay of a moving average of the weights, which is then what is validated and kept, 0 to 1; null for none.
+        ema: Decay of a moving average of the weights, 0 to 1; the average is validated and saved; null for none.
         freeze_batch_norm: Keep the statistics of batch normalisation as they are.
         sync_batch_norm: Share the statistics of batch normalisation among devices.
-        channels_last: Memory layout of the pictures and weights; faster on most machines.
-        accelerator: Where to run: auto, cpu, gpu (what Lightning knows).
-        devices: How many of them, at least 1.
-        workers: Processes that load pictures, at least 0.
+        channels_last: Store pictures and weights channels-last in memory; faster on most machines.
+        accelerator: Where to run: auto, cpu, gpu, or any other accelerator that Lightning knows.
+        devices: How many devices to use, at least 1.
+        workers: How many processes load pictures, at least 0.
         validate_every: Epochs between two validations, at least 1; 0 never validates.
         validation_frames: Frames of each validation clip, evenly spread, at least 1; null takes every frame.
         score_threshold: Lowest score of a detection in validation, 0 to 1.
-        pictures: Validation pictures with their detections that are drawn, at least 0.
+        pictures: How many validation pictures to draw with their detections, at least 0.
         skip_bad: Skip and count pictures that cannot be read, instead of stopping.
-        seed: Chooses the first weights, the order of the images and how each is augmented, at least 0.
+        seed: Random seed of the first weights, the order of the images and their augmentation, at least 0.
 
     Raises:
-        TypeError: If a number is of another type.
+        TypeError: If a number has the wrong type.
         ValueError: If an option is out of its range.
 
     Examples:
@@ -129,7 +129,7 @@ class TrainingConfig:
         if self.input_size % 32:
             raise ValueError(f"input_size must be a multiple of 32, got {self.input_size}")
         if list(self.milestones) != sorted(set(self.milestones)) or any(epoch < 1 for epoch in self.milestones):
-            raise ValueError(f"milestones must be rising epochs from 1 on, got {self.milestones}")
+            raise ValueError(f"milestones must be epochs of at least 1 in rising order, got {self.milestones}")
         if self.classes is not None and not 0 < len(set(self.classes)) == len(self.classes):
             raise ValueError(f"classes must hold at least one name, each once, got {self.classes}")
         if self.batch_size % self.devices:
@@ -140,10 +140,10 @@ class TrainingConfig:
 
     @classmethod
     def original_adam(cls, **overrides: Any) -> "TrainingConfig":
-        """Make the schedule of the original CenterNet: Adam at 1.25e-4, 140 epochs, a tenth after 90 and 120.
+        """Make the schedule of the original CenterNet: Adam at 1.25e-4, 140 epochs, a tenth of it after 90 and 120.
 
         Args:
-            overrides: Options that differ from it.
+            overrides: Options to change.
 
         Returns:
             The configuration.
@@ -152,10 +152,10 @@ class TrainingConfig:
 
     @classmethod
     def small(cls, **overrides: Any) -> "TrainingConfig":
-        """Make what trains a ResNet-18 on the synthetic benchmark on a laptop, from random weights.
+        """Make options that train a ResNet-18 on the synthetic benchmark on a laptop, from random weights.
 
         Args:
-            overrides: Options that differ from it.
+            overrides: Options to change.
 
         Returns:
             The configuration.
@@ -168,7 +168,7 @@ PRESETS: dict[str, Callable[[], TrainingConfig]] = {
     "original-adam": TrainingConfig.original_adam,
     "small": TrainingConfig.small,
 }
-"""What ``--preset`` knows."""
+"""The choices of ``--preset``."""
 
 MACHINE = frozenset(
     {
@@ -183,18 +183,18 @@ MACHINE = frozenset(
         "load_heads",
     }
 )
-"""Options that may change when a training goes on: they are about the machine, or about looking at it."""
+"""Options that may change when a training resumes: those about the machine, about watching it, and its start."""
 
 
 def differences(old: TrainingConfig, new: TrainingConfig) -> dict[str, tuple[Any, Any]]:
-    """Compare what decides the weights that a training ends with.
+    """Compare the options that decide a training's final weights.
 
     Args:
-        old: One.
-        new: The other.
+        old: The options so far.
+        new: The options from now on.
 
     Returns:
-        Option -> values of both, for those that differ; `MACHINE` is left out.
+        Option -> old and new value, for the options that differ, without those in `MACHINE`.
     """
     pairs = {name: (getattr(old, name), getattr(new, name)) for name in get_type_hints(TrainingConfig)}
     return {name: pair for name, pair in pairs.items() if name not in MACHINE and pair[0] != pair[1]}
@@ -204,7 +204,7 @@ def to_plain(config: TrainingConfig) -> dict[str, Any]:
     """Turn a configuration into what YAML, JSON and a checkpoint can hold.
 
     Args:
-        config: It.
+        config: The configuration.
 
     Returns:
         Option -> value; lists instead of tuples.
@@ -217,8 +217,8 @@ def from_plain(values: dict[str, Any], origin: str | Path) -> TrainingConfig:
     """Turn what `to_plain` made back into a configuration.
 
     Args:
-        values: Option -> value; options that are not there have their default.
-        origin: Where they come from, for the error.
+        values: Option -> value; missing options get their defaults.
+        origin: Where the values come from, for error messages.
 
     Returns:
         The configuration.

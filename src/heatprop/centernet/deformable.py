@@ -1,8 +1,8 @@
 """Deformable convolution, versions 1 and 2, in plain torch: nothing to compile, and it exports.
 
-Sampling a feature map and multiplying it with a weight may be done in either order, as both are linear. The weight
-first means that only the output channels are sampled, which are far fewer than the input's in CenterNet's neck (256
-against 2,048): one 1 x 1 convolution and one ``grid_sample``.
+Sampling a feature map and multiplying it by a weight work in either order, as both are linear. If the weight comes
+first, only the output channels are sampled, which are far fewer than the input's in CenterNet's neck (256 against
+2,048): it takes one 1 x 1 convolution and one ``grid_sample``.
 """
 
 import math
@@ -28,9 +28,9 @@ def deformable_conv2d(
     padding: int = 0,
     dilation: int = 1,
 ) -> Tensor:
-    """Convolve with taps that each output position moves by itself, as ``torchvision.ops.deform_conv2d``.
+    """Convolve with taps that each output position moves by itself, as ``torchvision.ops.deform_conv2d`` does.
 
-    Between the cells it samples linearly, outside the map it reads zero. Tap k of a kernel of T = h * w taps lies
+    It samples linearly between cells and reads zero outside the map. Tap k of a kernel of T = h * w taps lies
     at its ordinary place plus ``offset[:, 2k]`` (down) and ``offset[:, 2k + 1]`` (right).
 
     Args:
@@ -42,11 +42,11 @@ def deformable_conv2d(
         mask: Factors on the taps (version 2), shape ``(B, G * T, H', W')``; ``None`` is version 1.
         stride: Input cells per output cell, at least 1.
         padding: Zeros around the input, in cells.
-        dilation: Distance of neighbouring taps, in cells.
+        dilation: Distance between neighbouring taps, in cells.
 
     Returns:
-        Shape ``(B, E, H', W')``, with the dtype of a 1 x 1 convolution of ``features`` with ``weight``. Positions and
-        the samples are computed in ``float32`` at least.
+        The result, shape ``(B, E, H', W')``, with the dtype of a 1 x 1 convolution of ``features`` with ``weight``.
+        Positions and samples are computed in ``float32`` at least.
 
     Raises:
         ValueError: If the shapes do not fit together.
@@ -86,11 +86,11 @@ class DeformableConv2d(nn.Module):
     Args:
         in_channels: D, channels of the input.
         out_channels: E, channels of the output.
-        version: ``"v2"`` moves and weighs the taps, ``"v1"`` moves them.
-        operator: ``"torch"``, or ``"torchvision"`` for its compiled operator, with equal results.
+        version: ``"v2"`` moves and weighs the taps, ``"v1"`` only moves them.
+        operator: ``"torch"``, or ``"torchvision"`` for torchvision's compiled operator; the results are equal.
 
     Raises:
-        ModuleNotFoundError: If torchvision's operator is asked for and torchvision is not installed.
+        ModuleNotFoundError: If torchvision's operator is asked for, but torchvision is not installed.
     """
 
     def __init__(

@@ -8,14 +8,14 @@ PRIOR_BIAS = -2.19  # sigmoid: 0.1, so that the first scores do not drown the lo
 
 
 class Heads(nn.Module):
-    """Three times a 3 x 3 convolution, ReLU and a 1 x 1 convolution, on the neck's map.
+    """Three heads on the neck's map: each is a 3 x 3 convolution, a ReLU and a 1 x 1 convolution.
 
     The 3 x 3 convolutions read the same map, so they run as one.
 
     Args:
-        in_channels: D, of the neck's map.
-        num_classes: C.
-        head_channels: Between the two convolutions.
+        in_channels: Channels D of the neck's map.
+        num_classes: Number of classes C.
+        head_channels: Channels between the two convolutions.
     """
 
     def __init__(self, in_channels: int, num_classes: int, head_channels: int) -> None:

@@ -1,4 +1,4 @@
-"""Frames of any size onto what CenterNet takes, a square or a padded rectangle, and its boxes back."""
+"""Fit frames of any size to CenterNet's input, a square or a padded rectangle, and map its boxes back."""
 
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Letterbox(NamedTuple):
     height: int
 
     def boxes(self, boxes: Tensor) -> Tensor:
-        """Bring boxes back to the frame.
+        """Map boxes back to the frame.
 
         Args:
             boxes: ``(x1, y1, x2, y2)``, shape ``(..., 4)``, in letterbox pixels.
@@ -38,7 +38,7 @@ class Letterbox(NamedTuple):
         return (boxes - self._corner(boxes)) / self.scale
 
     def letterboxed(self, boxes: Tensor) -> Tensor:
-        """Take boxes along into the letterbox; the inverse of :meth:`boxes`.
+        """Map boxes into the letterbox; the inverse of :meth:`boxes`.
 
         Args:
             boxes: ``(x1, y1, x2, y2)``, shape ``(..., 4)``, in pixels of the frame.
@@ -55,9 +55,9 @@ class Letterbox(NamedTuple):
 def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
     """Scale frames into the middle of a black square, as CenterNet does before its network.
 
-    With r = size / max(W, H), the pixel (x, y) goes to (r x + (size - r W) / 2, r y + (size - r H) / 2),
-    bilinear, without the half pixel by which ``interpolate`` shifts: what the published weights were
-    trained on. As in CenterNet, pictures are not smoothed before they shrink.
+    With r = size / max(W, H), the pixel (x, y) goes to (r x + (size - r W) / 2, r y + (size - r H) / 2). Pixels are
+    interpolated bilinearly, without the half-pixel shift of ``interpolate``, as in the training of the published
+    weights. As in CenterNet, pictures are not smoothed before they shrink.
 
     Args:
         frames: Shape ``(B, C, H, W)``, any range; ``uint8`` is rounded, as OpenCV does.
@@ -65,11 +65,11 @@ def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
 
     Returns:
         The square ``(B, C, size, size)``, 0 outside the frame, of the same dtype and device, and the
-        :class:`Letterbox` that brings boxes back.
+        :class:`Letterbox` that maps boxes back.
 
     Raises:
         TypeError: If ``frames`` is not a tensor.
-        ValueError: If ``frames`` has another shape or is empty, or ``size`` is below 1.
+        ValueError: If ``frames`` has the wrong shape or is empty, or ``size`` is below 1.
 
     Examples:
         >>> import torch
@@ -91,21 +91,21 @@ def letterbox(frames: Tensor, size: int = 512) -> tuple[Tensor, Letterbox]:
 def pad(frames: Tensor, multiple: int = 32) -> tuple[Tensor, Letterbox]:
     """Put frames as they are into the middle of a black rectangle, as CenterNet's ``--keep_res`` does.
 
-    Each side becomes the next multiple *above* its length, so that 512 becomes 544: the original has it so, and the
-    numbers of its tables with ``--keep_res`` come from it. No pixel is interpolated.
+    Each side becomes the next multiple *above* its length, so 512 becomes 544: the original does the same, and the
+    numbers that it publishes for ``--keep_res`` depend on it. No pixel is interpolated.
 
     Args:
         frames: Shape ``(B, C, H, W)``, any dtype.
-        multiple: Of what the sides of the rectangle are, in pixels, even, at least 2: 32 for ResNet and DLA, 128 for
-            the hourglass.
+        multiple: The sides of the rectangle are multiples of this, in pixels, even, at least 2: 32 for ResNet and DLA,
+            128 for the hourglass.
 
     Returns:
         The rectangle, 0 outside the frame, of the same dtype and device, and the :class:`Letterbox` with scale 1 that
-        brings boxes back.
+        maps boxes back.
 
     Raises:
         TypeError: If ``frames`` is not a tensor, or ``multiple`` is not a whole number.
-        ValueError: If ``frames`` has another shape or is empty, or ``multiple`` is odd or below 2.
+        ValueError: If ``frames`` has the wrong shape or is empty, or ``multiple`` is odd or below 2.
 
     Examples:
         >>> import torch
@@ -128,15 +128,15 @@ def pad(frames: Tensor, multiple: int = 32) -> tuple[Tensor, Letterbox]:
 
 
 def fit(width: int, height: int, size: int) -> Letterbox:
-    """Choose the place of a frame: as large as the square allows, in its middle.
+    """Place a frame in the middle of the square, as large as possible.
 
     Args:
-        width: Of the frame, in pixels, at least 1.
-        height: Of the frame, in pixels, at least 1.
+        width: Width of the frame, in pixels, at least 1.
+        height: Height of the frame, in pixels, at least 1.
         size: Side of the square, in pixels.
 
     Returns:
-        The place.
+        Where the frame lies in the square.
 
     Examples:
         >>> fit(1024, 768, 512)
@@ -147,11 +147,11 @@ def fit(width: int, height: int, size: int) -> Letterbox:
 
 
 def warp(frames: Tensor, where: Letterbox, size: int) -> Tensor:
-    """Put frames at a place of a black square, bilinear, as `letterbox` does; what does not fit is cut off.
+    """Place frames in a black square, bilinearly, as `letterbox` does; whatever does not fit is cut off.
 
     Args:
         frames: Shape ``(B, C, H, W)``, any range; ``uint8`` is rounded.
-        where: The place; its ``width`` and ``height`` are W and H.
+        where: Where the frames go; its ``width`` and ``height`` are W and H.
         size: Side of the square, in pixels.
 
     Returns:

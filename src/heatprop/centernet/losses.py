@@ -1,4 +1,4 @@
-"""What training makes small: penalty-reduced focal loss on the heatmap, L1 on offset and size at the centres."""
+"""What training minimises: penalty-reduced focal loss on the heatmap, L1 on offset and size at the centres."""
 
 from typing import NamedTuple
 
@@ -13,14 +13,14 @@ CLAMP = 1e-4
 
 
 class Counts(NamedTuple):
-    """By what losses are divided: numbers of a batch, or of a batch that is spread over several processes.
+    """The counts that losses are divided by: those of a batch, or of a batch spread over several processes.
 
     Several processes whose gradients are averaged get the loss of one process on the whole batch if each divides by
-    the *mean* count: all-reduce the two of `count_targets` with a sum and divide them by the number of processes.
+    the *mean* count: all-reduce both counts of `count_targets` with a sum and divide them by the number of processes.
 
     Attributes:
-        peaks: Cells of the heatmap that are a centre, a scalar; objects of one class in one cell are one.
-        objects: Valid objects, a scalar.
+        peaks: Number of heatmap cells that are a centre, a scalar; objects of one class in one cell count once.
+        objects: Number of valid objects, a scalar.
     """
 
     peaks: Tensor
@@ -47,7 +47,7 @@ def count_targets(targets: Targets) -> Counts:
     """Count what the losses divide by.
 
     Args:
-        targets: Of `make_targets`.
+        targets: Targets from `make_targets`.
 
     Returns:
         Two scalars of the heatmap's dtype and device.
@@ -69,9 +69,9 @@ def penalty_reduced_focal_loss(logits: Tensor, heatmap: Tensor, *, peaks: Tensor
 
     $$L = -\frac{1}{N} \sum \begin{cases} (1 - p)^2 \log p & y = 1 \\ (1 - y)^4 p^2 \log(1 - p) & y < 1 \end{cases}$$
 
-    with p the sigmoid of the logits, clamped to [1e-4, 1 - 1e-4], where the gradient ends, as in the original.
-    The nearer to a centre, the less a false alarm counts. It is a sum over cells, divided by the number of centres and
-    not divided if there are none. Computed in ``float32`` at least, under autocast too.
+    where p is the sigmoid of the logits, clamped to [1e-4, 1 - 1e-4], with no gradient beyond, as in the original.
+    The nearer to a centre, the less a false alarm counts. The loss is a sum over cells, divided by the number of
+    centres unless there are none. It is computed in ``float32`` at least, under autocast too.
 
     Args:
         logits: Heatmap before the sigmoid, shape ``(B, C, H, W)``.
@@ -106,13 +106,13 @@ def penalty_reduced_focal_loss(logits: Tensor, heatmap: Tensor, *, peaks: Tensor
 def masked_l1(field: Tensor, index: Tensor, target: Tensor, valid: Tensor, *, objects: Tensor | None = None) -> Tensor:
     """Compare a map with the targets at the centres.
 
-    The mean absolute difference over the coordinates of the valid objects. 0 if there are none. Other cells get
-    no gradient. Computed in ``float32`` at least, under autocast too.
+    The loss is the mean absolute difference over the coordinates of the valid objects, or 0 if there are none. Other
+    cells get no gradient. It is computed in ``float32`` at least, under autocast too.
 
     Args:
         field: Predicted map, shape ``(B, D, H, W)``.
         index: Flat cells ``y * W + x``, shape ``(B, N)``, ``int64``.
-        target: Values wanted there, shape ``(B, N, D)``.
+        target: Target values at these cells, shape ``(B, N, D)``.
         valid: Which places hold an object, shape ``(B, N)``, ``bool``.
         objects: Divide by D times this number instead of by D times the valid ones, a scalar, see `Counts`.
 
@@ -186,8 +186,8 @@ class CenterNetLoss(nn.Module):
         """Compare the maps of a batch with its targets.
 
         Args:
-            maps: Of `CenterNet` in training mode: with the heatmap before the sigmoid as ``extras["logits"]``.
-            targets: Of `make_targets` for the same batch.
+            maps: Maps from `CenterNet` in training mode, with the heatmap before the sigmoid as ``extras["logits"]``.
+            targets: Targets from `make_targets` for the same batch.
             counts: Divide by these numbers instead of the batch's own, see `Counts`.
 
         Returns:
@@ -198,8 +198,8 @@ class CenterNetLoss(nn.Module):
         """
         if maps.extras is None or "logits" not in maps.extras or maps.offset is None or maps.size is None:
             raise ValueError(
-                'maps must have offset, size and extras["logits"], got none of one of them; CenterNet gives logits '
-                "after train(), elsewhere maps.heatmap.logit(1e-4) makes them"
+                'maps must have offset, size and extras["logits"], but one of them is missing; CenterNet returns '
+                "logits after train(), and for other detectors maps.heatmap.logit(1e-4) makes them"
             )
         peaks, objects = (None, None) if counts is None else counts
         heatmap = penalty_reduced_focal_loss(maps.extras["logits"], targets.heatmap, peaks=peaks)

@@ -16,33 +16,34 @@ from heatprop.structures import HeadMaps
 class CenterNet(nn.Module):
     """The detector of the paper's Sec. 4.1: objects as points (Zhou, Wang, Krähenbühl, 2019), in plain torch.
 
-    Weights are random at first and nothing is downloaded: :func:`heatprop.centernet.load_checkpoint` brings
-    CenterNet's own weights, an ImageNet backbone's, or yours.
+    The weights start random, and nothing is downloaded: :func:`heatprop.centernet.load_checkpoint` loads CenterNet's
+    own weights, those of an ImageNet backbone, or yours.
 
     Args:
-        num_classes: C, at least 1.
+        num_classes: Number of classes C, at least 1.
         backbone: ``"resnet18"``, 34, 50, 101 or 152; ``"dla34"`` (needs timm); ``"timm:NAME"`` for any network of
             timm that gives a map of stride 32.
-        head_channels: Channels inside the heads; published weights have 64 behind a ResNet, 256 behind DLA-34.
-        deformable: ``"v2"`` moves and weighs the taps of the neck's convolutions (CenterNet), ``"v1"`` moves them (as
-            the paper cites), ``"none"`` is ordinary convolutions.
-        operator: ``"torch"`` runs, compiles and exports everywhere; ``"torchvision"`` is its compiled operator.
+        head_channels: Channels inside the heads; published weights have 64 with a ResNet, 256 with DLA-34.
+        deformable: ``"v2"`` moves and weighs the taps of the neck's convolutions (CenterNet), ``"v1"`` only moves them
+            (the version that the paper cites), ``"none"`` uses ordinary convolutions.
+        operator: ``"torch"`` runs, compiles and exports everywhere; ``"torchvision"`` uses the compiled operator of
+            torchvision.
 
     Attributes:
-        num_classes: C.
-        backbone_name: As given.
+        num_classes: Number of classes C.
+        backbone_name: Name of the backbone, as given.
         stride: Pixels per cell, 4.
-        backbone: Images to maps.
-        neck: Maps to one map of stride 4.
-        heads: That map to the heads' maps.
+        backbone: Turns images into maps.
+        neck: Turns these maps into one map of stride 4.
+        heads: Turn that map into heatmap, offset and size.
 
     Shapes for images of 512 x 512 with ResNet-101: ``backbone`` (B, 2048, 16, 16), ``neck`` (B, 256, 32, 32),
-    (B, 128, 64, 64), (B, 64, 128, 128), ``heads`` (B, C, 128, 128) and twice (B, 2, 128, 128).
+    (B, 128, 64, 64), (B, 64, 128, 128), ``heads`` (B, C, 128, 128) and two of (B, 2, 128, 128).
 
     Raises:
-        ModuleNotFoundError: If timm or torchvision is asked for and not installed.
+        ModuleNotFoundError: If timm or torchvision is needed but not installed.
         TypeError: If a count is not a whole number.
-        ValueError: If an option is none of the above.
+        ValueError: If an option has any other value.
 
     Examples:
         >>> import torch
@@ -89,8 +90,8 @@ class CenterNet(nn.Module):
             ``extras["logits"]`` is the heatmap before the sigmoid; in evaluation mode there are no extras.
 
         Raises:
-            TypeError: If images are no floating tensor.
-            ValueError: If the shape is another one.
+            TypeError: If ``images`` is not a floating tensor.
+            ValueError: If the shape is wrong.
         """
         _check_images(images)
         logits, offset, size = (each.to(images.dtype) for each in self.heads(self.neck(self.backbone(images))))

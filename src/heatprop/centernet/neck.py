@@ -1,4 +1,4 @@
-"""From the backbone's maps to one map of stride 4: deconvolutions, or deep layer aggregation behind DLA."""
+"""Turn the backbone's maps into one map of stride 4: by deconvolutions, or for DLA by deep layer aggregation."""
 
 import torch
 from torch import Tensor, nn
@@ -7,19 +7,19 @@ from heatprop.centernet.deformable import DeformableConv2d, Operator, Version
 
 
 class DeconvolutionNeck(nn.Module):
-    """Three times a deformable convolution and a doubling of the map (the paper's Sec. 4.1).
+    """Three deformable convolutions, each followed by a doubling of the map (the paper's Sec. 4.1).
 
-    Shapes behind ResNet-101 for an image of 512 x 512, each pair after the convolution and after the doubling:
+    Shapes after ResNet-101 for an image of 512 x 512, each pair after the convolution and after the doubling:
     2048 x 16 x 16 -> 256 x 16 x 16 -> 256 x 32 x 32 -> 128 x 32 x 32 -> 128 x 64 x 64 -> 64 x 64 x 64
     -> 64 x 128 x 128.
 
     Args:
-        in_channels: Of the map of stride 32.
-        version: Of the deformable convolution; ``"none"`` is an ordinary one.
-        operator: Which code convolves.
+        in_channels: Channels of the map of stride 32.
+        version: Version of the deformable convolution; ``"none"`` uses an ordinary one.
+        operator: Which code runs the deformable convolution.
 
     Attributes:
-        channels: Of the map that `forward` returns, 64.
+        channels: Channels of the map that `forward` returns, 64.
     """
 
     def __init__(self, in_channels: int, *, version: Version = "v2", operator: Operator = "torch") -> None:
@@ -41,16 +41,16 @@ class AggregationNeck(nn.Module):
     """CenterNet's up path of DLA-34: merge neighbouring levels until the finest holds all of them.
 
     Levels of strides 4, 8, 16 and 32 have 64, 128, 256 and 512 channels; for an image of 512 x 512 they are
-    128, 64, 32 and 16 cells wide. Three steps bring first the last level, then the last two, then the last three
-    to the stride of the level before; a fourth merges what these steps returned, 64 x 128 x 128 at the end.
+    128, 64, 32 and 16 cells wide. Three steps bring the last level, then the last two, then the last three to the
+    stride of the level before; a fourth step merges their results into a map of 64 x 128 x 128.
 
     Args:
-        channels: Of the four levels.
-        version: Of the deformable convolution; ``"none"`` is an ordinary one.
-        operator: Which code convolves.
+        channels: Channels of the four levels.
+        version: Version of the deformable convolution; ``"none"`` uses an ordinary one.
+        operator: Which code runs the deformable convolution.
 
     Attributes:
-        channels: Of the map that `forward` returns, that of the finest level.
+        channels: Channels of the map that `forward` returns, those of the finest level.
     """
 
     def __init__(self, channels: tuple[int, ...], *, version: Version = "v2", operator: Operator = "torch") -> None:
@@ -106,7 +106,7 @@ class _Doubling(nn.Module):
 
 
 class _Merge(nn.Module):
-    """Bring all levels but the first to its shape, adding each to the one before."""
+    """Bring all levels to the shape of the first, adding each to the one before."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class _Merge(nn.Module):
         self.node = nn.ModuleList(_Node(channels, channels, version, operator) for _ in incoming)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
-        """Return as many levels, all of the first one's shape."""
+        """Return the same number of levels, all in the shape of the first."""
         merged = [levels[0]]
         for level, project, up, node in zip(levels[1:], self.project, self.up, self.node, strict=True):
             merged.append(node(up(project(level)) + merged[-1]))

@@ -1,4 +1,4 @@
-"""Pixels -> what CenterNet expects."""
+"""Turn pixels into the numbers that CenterNet expects."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class ColorStatistics(NamedTuple):
-    """What a network's training images were normalised with, in the order R, G, B, of colours in [0, 1].
+    """How a network's training images were normalised: figures in the order R, G, B for colours in [0, 1].
 
     Attributes:
         mean: Mean of each channel.
-        std: Deviation of each channel.
+        std: Standard deviation of each channel.
     """
 
     mean: tuple[float, float, float]
@@ -21,11 +21,11 @@ class ColorStatistics(NamedTuple):
 
 
 COCO = ColorStatistics((0.47026115, 0.44719302, 0.40789654), (0.27809835, 0.27408164, 0.28863828))
-"""CenterNet's and CenterTrack's, of COCO: all their weights but those below."""
+"""Figures of COCO, for all weights of CenterNet and CenterTrack except those below."""
 PASCAL = ColorStatistics((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
-"""CenterNet's weights of PASCAL VOC and KITTI. It has ImageNet's figures in the order R, G, B and feeds B, G, R."""
+"""For CenterNet's weights of PASCAL VOC and KITTI, which were trained on B, G, R with ImageNet's R, G, B figures."""
 IMAGENET = ColorStatistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""torchvision's and most of timm's weights."""
+"""For the weights of torchvision and most of timm's."""
 
 
 def normalize(
@@ -34,21 +34,21 @@ def normalize(
     mean: tuple[float, float, float] = COCO.mean,
     std: tuple[float, float, float] = COCO.std,
 ) -> Tensor:
-    """Subtract a mean colour and divide by a deviation, CenterNet's of COCO unless others are given.
+    """Subtract a mean colour and divide by a standard deviation, by default CenterNet's for COCO.
 
     Args:
         frames: RGB pixels in [0, 255], shape ``(..., 3, H, W)``, ``uint8`` or floating.
-        mean: In the order R, G, B, in [0, 1]: ``PASCAL.mean`` for CenterNet's weights of PASCAL VOC.
-        std: Likewise, above 0.
+        mean: Mean colour in the order R, G, B, in [0, 1]: ``PASCAL.mean`` for CenterNet's weights of PASCAL VOC.
+        std: Standard deviation in the same order, above 0.
 
     Returns:
-        The same shape, ``float32`` or the floating dtype of ``frames``. A letterbox's black border stays black: it
-        becomes what a black pixel becomes, about -1.7, as in CenterNet.
+        Pixels of the same shape, in ``float32`` or the floating dtype of ``frames``. A letterbox's black border stays
+        black: it gets the value of a black pixel, about -1.7, as in CenterNet.
 
     Raises:
-        TypeError: If it is not a tensor of ``uint8`` or floating dtype.
-        ValueError: If it has no three channels before height and width, or ``mean`` and ``std`` are not three
-            finite numbers, those of ``std`` above 0.
+        TypeError: If ``frames`` is not a tensor of ``uint8`` or floating dtype.
+        ValueError: If ``frames`` does not have three channels before height and width, or ``mean`` and ``std`` are not
+            three finite numbers each, those of ``std`` above 0.
 
     Examples:
         >>> import torch

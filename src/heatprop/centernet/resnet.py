@@ -1,4 +1,4 @@
-"""ResNet without its classifier, with torchvision's names of parameters, so that its weights load as they are."""
+"""ResNet without its classifier; parameters have torchvision's names, so torchvision's weights load unchanged."""
 
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ class ResNet(nn.Module):
         depth: 18, 34, 50, 101 or 152.
 
     Attributes:
-        channels: Of the maps that `forward` returns.
+        channels: Channels of each map that `forward` returns.
     """
 
     def __init__(self, depth: int) -> None:
@@ -47,7 +47,7 @@ class ResNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a short cut (depths 18 and 34)."""
+    """Two 3 x 3 convolutions with a shortcut around them (depths 18 and 34)."""
 
     expansion = 1
 
@@ -69,7 +69,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3 x 3 convolution between two of 1 x 1, beside a short cut (from depth 50 on)."""
+    """A 3 x 3 convolution between two of 1 x 1, with a shortcut around them (from depth 50 on)."""
 
     expansion = 4
 
@@ -94,7 +94,7 @@ class Bottleneck(nn.Module):
 
 
 def _short_cut(channels: int, wanted: int, stride: int) -> nn.Sequential | None:
-    """A 1 x 1 convolution where the shape changes, else nothing."""
+    """Make a 1 x 1 convolution if the shape changes, else nothing."""
     if stride == 1 and channels == wanted:
         return None
     return nn.Sequential(nn.Conv2d(channels, wanted, 1, stride=stride, bias=False), nn.BatchNorm2d(wanted))

@@ -1,4 +1,4 @@
-"""What the heads shall learn: boxes of a batch to a heatmap, offsets and sizes, all at once and on any device."""
+"""What the heads learn: turn the boxes of a batch into a heatmap, offsets and sizes, all at once on any device."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -14,10 +14,10 @@ class Targets(NamedTuple):
     """What CenterNet learns from a batch; N objects per image, padded.
 
     Attributes:
-        heatmap: A Gaussian about the centre of each object in the channel of its class, shape ``(B, C, H, W)``,
+        heatmap: A Gaussian around the centre of each object in the channel of its class, shape ``(B, C, H, W)``,
             in [0, 1]; exactly 1 at the centres and nowhere else.
         index: Flat cell ``y * W + x`` of each centre, shape ``(B, N)``, ``int64``.
-        offset: From that cell to the centre, ``(dx, dy)``, shape ``(B, N, 2)``, in cells, in [0, 1).
+        offset: Step ``(dx, dy)`` from that cell to the centre, shape ``(B, N, 2)``, in cells, in [0, 1).
         size: Box size ``(w, h)``, shape ``(B, N, 2)``, in cells.
         valid: Which places hold an object that lies in the picture, shape ``(B, N)``, ``bool``; the other fields
             are 0 elsewhere.
@@ -43,11 +43,11 @@ def make_targets(
 ) -> Targets:
     """Make the targets of a batch.
 
-    Each box goes to cells, its corners are clipped to the first and the last cell, and what is left gives centre,
+    Each box is converted to cells, its corners are clipped to the first and the last cell, and the result gives centre,
     offset, size and radius r. A box that is empty after that (outside the picture, degenerate, not finite) is not
     valid. Its Gaussian has a standard deviation of (2 r + 1) / 6 and ends r cells from its middle in x and in y;
     where Gaussians of one class overlap, the higher value counts. No value is read on the host. The largest
-    temporary holds ``(B, N, H, W)`` numbers, so pad to the N of the batch, not to the most that there can be.
+    temporary holds ``(B, N, H, W)`` numbers, so pad to the largest N of the batch, not to the largest N possible.
 
     Args:
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, N, 4)``, in pixels of the network input. N may be 0.
@@ -60,10 +60,10 @@ def make_targets(
         radius_rule: See `gaussian_radius`.
 
     Returns:
-        The targets, ``float32``, or ``float64`` for such boxes, on their device.
+        The targets in ``float32``, or in ``float64`` if the boxes are, on the device of the boxes.
 
     Raises:
-        TypeError: If a tensor is of another type, or a number is none.
+        TypeError: If a tensor or a number has the wrong type.
         ValueError: If shapes, devices or numbers do not fit.
 
     Examples:
@@ -99,7 +99,7 @@ def gaussian_radius(size: Tensor, *, min_overlap: float = 0.7, radius_rule: Radi
     The idea: a box whose corners are off by up to r still overlaps the true one by ``min_overlap``. There are three
     ways to be off (moved, smaller, larger), each gives a quadratic equation in r, and the smallest r counts. The
     original code takes (b + sqrt(b^2 - 4ac)) / 2 for all three, the wrong root of two and not divided by a: radii are
-    3.35 to 3.8 times too large at 0.7. Every published weight was trained so; therefore it is the default.
+    3.35 to 3.8 times too large at 0.7. All published weights were trained this way, so it is the default.
 
     Args:
         size: ``(w, h)``, shape ``(..., 2)``, in cells; rounded up to whole cells first.
@@ -111,7 +111,7 @@ def gaussian_radius(size: Tensor, *, min_overlap: float = 0.7, radius_rule: Radi
 
     Raises:
         TypeError: If ``min_overlap`` is not a number.
-        ValueError: If ``min_overlap`` or ``radius_rule`` is none of those.
+        ValueError: If ``min_overlap`` is out of range, or ``radius_rule`` is neither of the two.
 
     Examples:
         >>> import torch

@@ -1,4 +1,4 @@
-"""ImageNet VID and DET to train on: sampling, augmentation, batches; extra ``train``."""
+"""Training data from ImageNet VID and DET: sampling, augmentation, batches; extra ``train``."""
 
 from heatprop.centernet.data.augmentation import Augmentation, change_colours
 from heatprop.centernet.data.batches import Batch, Collate, Sample, collate

@@ -1,4 +1,4 @@
-"""Chance in the pictures: mirrored, nearer or farther and moved, in other colours; boxes go along."""
+"""Change pictures at random: mirror, zoom, move, vary the colours; the boxes follow."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
@@ -29,7 +29,7 @@ MAIN_COLOURS = torch.tensor(
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a picture. The defaults are the paper's.
+    """How pictures may change. The defaults are the paper's.
 
     Attributes:
         flip: Share of pictures that are mirrored, 0 to 1.
@@ -41,7 +41,7 @@ class Augmentation:
 
     Raises:
         TypeError: If ``flip`` is not a number.
-        ValueError: If one is none of those.
+        ValueError: If an option has any other value.
     """
 
     flip: float = 0.5
@@ -54,16 +54,16 @@ class Augmentation:
             raise ValueError(f"zoom must be 'original', 'continuous' or 'none', got {self.zoom!r}")
 
     def draw_place(self, width: int, height: int, size: int, rng: np.random.Generator) -> tuple[bool, Letterbox]:
-        """Draw where a frame goes.
+        """Choose at random whether to mirror a frame and where to place it.
 
         Args:
-            width: Of the frame, in pixels.
-            height: Of the frame, in pixels.
+            width: Width of the frame, in pixels.
+            height: Height of the frame, in pixels.
             size: Side of the square, in pixels.
-            rng: Chance.
+            rng: Random generator.
 
         Returns:
-            Whether to mirror the frame first, and its place then.
+            Whether to mirror the frame first, and where it then goes.
         """
         mirrored = bool(rng.random() < self.flip)
         if self.zoom == "none":
@@ -81,8 +81,8 @@ class Colours(NamedTuple):
     """How the colours of one picture change.
 
     Attributes:
-        order: Of ``"brightness"``, ``"contrast"`` and ``"saturation"``.
-        shares: What each is multiplied by, in that order.
+        order: The order of ``"brightness"``, ``"contrast"`` and ``"saturation"``.
+        shares: The factor of each, in that order.
         light: How much of each main colour of ImageNet is added, shape ``(3,)``.
     """
 
@@ -92,10 +92,10 @@ class Colours(NamedTuple):
 
 
 def draw_colours(rng: np.random.Generator) -> Colours:
-    """Draw a change as the original does: shares of 0.6 to 1.4, light of standard deviation 0.1.
+    """Choose a random change as the original does: factors of 0.6 to 1.4, light of standard deviation 0.1.
 
     Args:
-        rng: Chance.
+        rng: Random generator.
 
     Returns:
         The change.
@@ -108,15 +108,15 @@ def draw_colours(rng: np.random.Generator) -> Colours:
 def change_colours(image: Tensor, change: Colours) -> Tensor:
     """Change the colours of a picture as the original CenterNet does, its black border included.
 
-    Contrast mixes it with the mean of its grey picture, saturation with its grey picture, both as they were at
-    first. Nothing is clipped.
+    Contrast mixes the picture with the mean of its grey version, saturation with the grey version itself; both are
+    taken from the unchanged picture. Nothing is clipped.
 
     Args:
         image: RGB, shape ``(3, H, W)``, 0 to 255.
-        change: Of `draw_colours`.
+        change: The change, from `draw_colours`.
 
     Returns:
-        RGB, same shape, ``float32``, may leave 0 to 255.
+        RGB, same shape, ``float32``; values may lie outside 0 to 255.
 
     Examples:
         >>> brighter = Colours(("brightness", "contrast", "saturation"), (1.25, 1, 1), (0, 0, 0))
@@ -133,7 +133,7 @@ def change_colours(image: Tensor, change: Colours) -> Tensor:
 
 
 def _border(side: int) -> int:
-    """How far from the border the centre stays: 128 px, halved until the frame is wider than two of it."""
+    """Choose how far from the border the centre stays: 128 px, halved until the frame is wider than twice that."""
     border, part = BORDER, 1
     while side - border <= border:
         part *= 2

@@ -1,4 +1,4 @@
-"""What a data set gives for a picture, and how pictures of a batch come together."""
+"""What a data set returns for a picture, and how pictures are joined into a batch."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ class Sample(TypedDict):
     """One picture, ready for a network.
 
     Attributes:
-        image: RGB, shape ``(3, S, S)``, 0 to 255: ``uint8``, or ``float32`` where colours were changed. Hand the
-            batch to `heatprop.centernet.normalize` on the device: bytes travel four times as fast.
+        image: RGB, shape ``(3, S, S)``, 0 to 255: ``uint8``, or ``float32`` if colours were changed. Pass the batch
+            to `heatprop.centernet.normalize` on the device, because bytes travel four times as fast.
         boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, ``float32``, in pixels of the square, 0 to S.
         labels: Class index from 0, shape ``(n,)``, ``int64``.
-        index: Place of the picture in its data set.
-        name: Its file below ``Data``, without ending.
-        where: Brings boxes back to the frame, unless that was mirrored.
-        skipped: For each picture that could not be read and that this one stands for: what was wrong.
+        index: Index of the picture in its data set.
+        name: Its file below ``Data``, without the file extension.
+        where: Maps boxes back to the frame, unless the frame was mirrored.
+        skipped: What was wrong with each unreadable picture that this one replaces.
     """
 
     image: Tensor
@@ -36,16 +36,16 @@ class Sample(TypedDict):
 
 
 class Batch(TypedDict):
-    """B pictures; N objects each, padded to the most that one of them has.
+    """B pictures with N objects each, padded to the largest number of objects in a picture.
 
     Attributes:
         image: RGB, shape ``(B, 3, S, S)``, 0 to 255.
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, N, 4)``, ``float32``, in pixels of the square; 0 in padding.
         labels: Class index from 0, shape ``(B, N)``, ``int64``; 0 in padding.
         valid: Which places hold an object, shape ``(B, N)``, ``bool``.
-        index: Places of the pictures in their data set, shape ``(B,)``, ``int64``.
-        name: Files of the pictures below ``Data``, without ending.
-        where: Bring boxes back to the frames.
+        index: Indices of the pictures in their data set, shape ``(B,)``, ``int64``.
+        name: Files of the pictures below ``Data``, without the file extension.
+        where: Map boxes back to the frames.
         skipped: What was wrong with each picture that could not be read; its length is the count.
     """
 
@@ -60,13 +60,13 @@ class Batch(TypedDict):
 
 
 class Collate:
-    """Bring samples together to a batch; hand it to a ``DataLoader`` as ``collate_fn``.
+    """Join samples into a batch; pass it to a ``DataLoader`` as ``collate_fn``.
 
-    A picture keeps its first ``max_objects`` objects, in the order of its annotation, as in the original. That
-    objects are cut is said once, in one warning for all worker processes.
+    A picture keeps its first ``max_objects`` objects, in the order of its annotation, as in the original. If objects
+    are cut, a warning says so, once for all worker processes.
 
     Args:
-        max_objects: At least 1.
+        max_objects: How many objects a picture may keep, at least 1.
 
     Raises:
         TypeError: If ``max_objects`` is not a whole number.
@@ -83,13 +83,13 @@ class Collate:
         """Pad and stack.
 
         Args:
-            samples: At least one, all of one S.
+            samples: At least one sample, all with the same S.
 
         Returns:
             The batch.
 
         Raises:
-            ValueError: If there are none.
+            ValueError: If there are no samples.
         """
         if not samples:
             raise ValueError("samples must hold at least one sample, got none")
@@ -99,7 +99,7 @@ class Collate:
             self._said.fill_(True)
             warnings.warn(
                 f"{samples[int(counts.argmax())]['name']} has {most} objects, the first {self.max_objects} are kept; "
-                "Collate(max_objects=...) changes that. This is said once.",
+                "Collate(max_objects=...) changes that. This warning is shown once.",
                 stacklevel=2,
             )
         N = min(most, self.max_objects)

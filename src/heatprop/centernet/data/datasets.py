@@ -22,30 +22,31 @@ from heatprop.formats.imagenet_lists import FrameList, list_frames, list_images
 from heatprop.formats.imagenet_xml import AnnotatedObject, read_annotation, read_annotations
 
 PATIENCE = 100
-"""So many bad pictures in a row are no accident."""
+"""This many bad pictures in a row are no accident."""
 
 
 class AnnotatedImages(Dataset[Sample]):
     """Pictures with their annotations; `ImageNetVID` and `ImageNetDET` choose which.
 
-    A box goes along with its picture: a corner is a pixel (the last one counts in), x is mirrored to W - 1 - x, scaled
-    and moved as the pixels are, then clipped to [0, size]. A box without width or height is dropped then: it has left
-    the picture, or was one pixel wide in the annotation. A sliver at the border stays. As in the original, but for
-    its mirror, which is a pixel off; its clipping to the last cell is in `heatprop.centernet.make_targets`.
+    A box moves with its picture. Its corners are pixels, the last one included: x is mirrored to W - 1 - x, scaled and
+    moved as the pixels are, then clipped to [0, size]. A box that then has no width or height is dropped: it has left
+    the picture, or was one pixel wide in the annotation. A sliver at the border stays. All this follows the original,
+    except for its mirroring, which is a pixel off; its clipping to the last cell is in
+    `heatprop.centernet.make_targets`.
 
     Args:
         root: The ``ILSVRC2015`` folder.
         kind: ``"VID"`` or ``"DET"``.
-        names: Files below ``Data/VID`` or ``Data/DET``, without ending.
+        names: Files below ``Data/VID`` or ``Data/DET``, without the file extension.
         size: Side of the square that the network takes, in pixels, at least 1.
-        augmentation: ``None`` gives each frame in its letterbox.
-        classes: What ``<name>`` may be, in the order of the labels from 0; other objects are left out.
-        seed: Of the augmentation, at least 0.
-        skip_bad: Put the next good picture in the place of one that is missing or cannot be read, and note it in
-            ``skipped`` of the sample. Otherwise that is an error.
+        augmentation: How pictures may change; ``None`` only puts each frame in its letterbox.
+        classes: Values of ``<name>`` to read, in the order of the labels from 0; other objects are left out.
+        seed: Random seed of the augmentation, at least 0.
+        skip_bad: Replace a picture that is missing or cannot be read by the next good one, and note it in ``skipped``
+            of the sample. Otherwise such a picture is an error.
 
     Raises:
-        TypeError: If a number is none.
+        TypeError: If a number has the wrong type.
         ValueError: If there are no names, no folder of pictures, or a number is out of range.
     """
 
@@ -74,12 +75,12 @@ class AnnotatedImages(Dataset[Sample]):
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch does not type it; workers see it change
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the augmentation a function of seed, epoch and index: with any number of workers and processes.
+        """Make the augmentation depend on seed, epoch and index alone, for any number of workers and processes.
 
-        Without it, torch's global generator is drawn from, as elsewhere in torch.
+        Without this call, the augmentation draws from torch's global generator, as usual in torch.
 
         Args:
-            epoch: From 0. Set it before the ``DataLoader`` is iterated over.
+            epoch: Number of the epoch, from 0. Set it before you iterate over the ``DataLoader``.
 
         Raises:
             TypeError: If it is not a whole number.
@@ -95,15 +96,15 @@ class AnnotatedImages(Dataset[Sample]):
         """Read, place and augment one picture.
 
         Args:
-            index: Its place; with ``skip_bad``, those after it are tried in order if it is bad.
+            index: Index of the picture; with ``skip_bad``, the next ones are tried in order if it is bad.
 
         Returns:
             The sample.
 
         Raises:
-            IndexError: If there is no such place.
+            IndexError: If there is no such picture.
             FileNotFoundError: If the picture or its annotation is missing.
-            ValueError: If one is malformed, or with ``skip_bad`` 100 in a row are.
+            ValueError: If either is malformed, or, with ``skip_bad``, if 100 pictures in a row are bad.
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f"index must be below {len(self)}, got {index}")
@@ -166,21 +167,21 @@ class ImageNetVID(AnnotatedImages):
     Args:
         root: The ``ILSVRC2015`` folder: ``Data/VID`` and ``Annotations/VID`` are read.
         split: Folder below these; not used if ``frames`` are given.
-        frames: Which frames to choose from, such as `read_frame_list` of ``VID_train_15frames.txt`` gives. ``None``:
-            all of the split, found by walking through more than a million files.
-        per_video: How many of each video, see `sample_frames`; ``None`` takes all.
-        sample_seed: Chooses random frames; ``None`` takes evenly spread ones.
+        frames: Frames to choose from, such as those that `read_frame_list` reads from ``VID_train_15frames.txt``.
+            ``None`` takes the whole split, found by walking through more than a million files.
+        per_video: How many frames of each video to take, see `sample_frames`; ``None`` takes all.
+        sample_seed: Random seed for random frames; ``None`` takes evenly spread ones.
         size: Side of the square that the network takes, in pixels.
-        augmentation: ``None`` gives each frame in its letterbox.
-        classes: What ``<name>`` may be, in the order of the labels from 0; other objects are left out.
-        seed: Of the augmentation.
+        augmentation: How pictures may change; ``None`` only puts each frame in its letterbox.
+        classes: Values of ``<name>`` to read, in the order of the labels from 0; other objects are left out.
+        seed: Random seed of the augmentation.
         skip_bad: See `AnnotatedImages`.
 
     Attributes:
-        frames: The chosen frames; a sample's ``index`` is a place in them.
+        frames: The chosen frames; a sample's ``index`` is its row in them.
 
     Raises:
-        TypeError: If a number is none.
+        TypeError: If a number has the wrong type.
         ValueError: If there are no frames, or a number is out of range.
     """
 
@@ -218,22 +219,22 @@ class ImageNetDET(AnnotatedImages):
     Args:
         root: The ``ILSVRC2015`` folder: ``Data/DET`` and ``Annotations/DET`` are read.
         split: Folder below these; not used if ``names`` are given.
-        names: Which images to choose from, such as `read_image_list` of ``DET_train_30classes.txt`` gives. ``None``:
-            all of the split.
-        per_class: At most so many of each class, see `sample_images`; their annotations are read for that.
-            ``None`` takes all, those that show none of the classes too.
-        sample_seed: Chooses the images.
+        names: Images to choose from, such as those that `read_image_list` reads from ``DET_train_30classes.txt``.
+            ``None`` takes the whole split.
+        per_class: Largest number of images of each class, see `sample_images`, which needs their annotations.
+            ``None`` takes all images, even those that show none of the classes.
+        sample_seed: Random seed of the choice.
         size: Side of the square that the network takes, in pixels.
-        augmentation: ``None`` gives each image in its letterbox.
-        classes: What ``<name>`` may be, in the order of the labels from 0; other objects are left out.
-        seed: Of the augmentation.
+        augmentation: How pictures may change; ``None`` only puts each image in its letterbox.
+        classes: Values of ``<name>`` to read, in the order of the labels from 0; other objects are left out.
+        seed: Random seed of the augmentation.
         skip_bad: See `AnnotatedImages`.
 
     Attributes:
         unread: The annotations that could not be read when images were chosen, with ``skip_bad``.
 
     Raises:
-        TypeError: If a number is none.
+        TypeError: If a number has the wrong type.
         ValueError: If an annotation is missing or malformed, no image shows a class, or a number is out of range.
     """
 

@@ -1,4 +1,4 @@
-"""One picture from disk, with Pillow: docs/benchmarks.md compares it with other libraries."""
+"""Read one picture from disk with Pillow; docs/benchmarks.md compares it with other libraries."""
 
 from os import PathLike
 
@@ -13,24 +13,24 @@ except ImportError as error:  # this module is the first of the package to need 
 
 
 def read_picture(path: str | PathLike[str]) -> Tensor:
-    """Read a JPEG, or whatever else Pillow reads, as it lies there: its name does not matter, nor does EXIF turn it.
+    """Read a JPEG or any other picture that Pillow reads, whatever its name; EXIF rotation is ignored.
 
     Args:
         path: The file.
 
     Returns:
-        RGB, shape ``(3, H, W)``, ``uint8``; pictures of other colours are made RGB, without alpha.
+        RGB, shape ``(3, H, W)``, ``uint8``; other colour modes are converted to RGB, without alpha.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, truncated or no picture.
+        ValueError: If it is empty, truncated or not a picture.
     """
     try:
         with Image.open(path) as picture:
             coloured = picture if picture.mode == "RGB" else picture.convert("RGB")  # convert() always copies
             pixels = np.array(coloured)  # (H, W, 3), may be written to: torch asks for that
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} must be there, got no such file; is this the root?") from None
+        raise FileNotFoundError(f"{path} must exist, got no such file; is this the root?") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:  # what its decoders raise
         raise ValueError(f"{path} must be a whole picture, got {problem}") from None
     return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -12,13 +12,13 @@ from heatprop.formats.imagenet_lists import FrameList
 def sample_frames(frames: FrameList, per_video: int = 10, *, seed: int | None = None) -> FrameList:
     """Choose frames that are spread over each video.
 
-    The listed frames of a video are cut into ``per_video`` parts, equal to one frame; the middle one of each part is
-    taken, or with a seed a random one. A video with fewer frames gives them all.
+    The listed frames of a video are cut into ``per_video`` parts whose lengths differ by one frame at most. The middle
+    frame of each part is taken, or a random one if there is a seed. A video with fewer frames keeps them all.
 
     Args:
-        frames: All frames, such as `heatprop.formats.imagenet_lists.list_frames` gives.
-        per_video: How many of each video, at least 1.
-        seed: Chooses random frames; ``None`` takes the middle ones.
+        frames: All frames, such as those from `heatprop.formats.imagenet_lists.list_frames`.
+        per_video: How many frames of each video to take, at least 1.
+        seed: Random seed for random frames; ``None`` takes the middle ones.
 
     Returns:
         The chosen frames, in their order, with the same videos.
@@ -47,14 +47,14 @@ def sample_frames(frames: FrameList, per_video: int = 10, *, seed: int | None = 
 def sample_images(labels: Mapping[str, Iterable[int]], per_class: int = 2000, *, seed: int = 0) -> list[str]:
     """Choose images such that no class is shown by more than ``per_class`` of them.
 
-    Classes come in turn, the rarest first, and take images that show them in random order, as long as no class of
-    the image is full. So a class may get fewer where its images also show a class that is full. Images that show no
-    class are left out.
+    Classes take turns, the rarest first. Each takes the images that show it in random order, as long as no class of
+    the image is full. So a class may get fewer images if they also show a class that is full. Images that show no class
+    are left out.
 
     Args:
-        labels: For each image which classes it shows.
-        per_class: How many of each class, at least 1.
-        seed: Chooses, at least 0.
+        labels: The classes that each image shows.
+        per_class: Largest number of images of each class, at least 1.
+        seed: Random seed, at least 0.
 
     Returns:
         The chosen images, in the order of ``labels``.

@@ -1,4 +1,4 @@
-"""Validation clips: which frames, their pictures as the network takes them, their ground truth."""
+"""Validation clips: their frames, the pictures that the network sees, and the ground truth."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +18,13 @@ class ValidationClips:
     Args:
         root: The ``ILSVRC2015`` folder.
         classes: WordNet ids, in the order of the classes.
-        config: With input size, frames per clip, and whether bad pictures are skipped.
+        config: Training options: input size, frames per clip, and whether to skip bad pictures.
 
     Attributes:
-        images: The frames, in their letterboxes; a sample's ``index`` is a place in ``frames``.
-        frames: Which they are.
-        truth: Their boxes, as written; ``video`` and ``frame`` as in ``frames``, ``label`` is the class id from 1.
-        classes: As given.
+        images: The letterboxed frames; a sample's ``index`` is its row in ``frames``.
+        frames: The list of these frames.
+        truth: Their annotated boxes; ``video`` and ``frame`` match ``frames``, and ``label`` is the class id from 1.
+        classes: WordNet ids, as given.
 
     Raises:
         ValueError: If there are no frames, or an annotation is missing or malformed.
@@ -45,12 +45,12 @@ class ValidationClips:
 
 
 class Share(Sampler[int]):
-    """Every n-th frame, for each of n devices; all get equally many, the last ones some that are another's.
+    """Every n-th frame for each of n devices; all devices get the same number, so a few frames may come twice.
 
     Args:
-        length: Frames.
-        device: Which device, from 0.
-        devices: How many there are.
+        length: Number of frames.
+        device: Number of this device, from 0.
+        devices: How many devices there are.
 
     Examples:
         >>> [list(Share(5, device=device, devices=2)) for device in (0, 1)]
@@ -68,7 +68,7 @@ class Share(Sampler[int]):
 
 
 def _list(root: Path) -> FrameList:
-    """The list of FGFA or of the devkit where there is one, else the tree by name, which is the same order."""
+    """Read the list of FGFA or the devkit if there is one, else list the folders by name, in the same order."""
     for path in (root / "ImageSets" / "VID_val_frames.txt", root / "ImageSets" / "VID" / "val.txt"):
         if path.exists():
             return read_frame_list(path)

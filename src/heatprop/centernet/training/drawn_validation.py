@@ -1,4 +1,4 @@
-"""Validation frames with what was found (blue) and what is there (orange)."""
+"""Draw validation frames with the detections (blue) and the ground truth (orange)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ def draw_validation(clips: ValidationClips, rows: FloatArray, count: int) -> NDA
 
     Args:
         clips: The frames.
-        rows: Place of the frame, label from 0, score, box in pixels of the frame; shape ``(n, 7)``.
-        count: Frames to draw, at least 0.
+        rows: Index of the frame, label from 0, score and box in pixels of the frame, shape ``(n, 7)``.
+        count: How many frames to draw, at least 0.
 
     Returns:
         RGB picture ``(S, count * S, 3)`` of letterboxes of side S; ``None`` if there is nothing to draw.

@@ -1,4 +1,4 @@
-"""What is trained on: the paper's sample of ImageNet VID and DET, or of a benchmark in their layout."""
+"""Training images: the paper's sample of ImageNet VID and DET, or of a benchmark in the same layout."""
 
 import json
 from pathlib import Path
@@ -15,10 +15,10 @@ IMAGES = "DET_train_30classes.txt"
 
 
 class TrainingImages(ConcatDataset[Sample]):
-    """Data sets one after the other, whose augmentation is a function of the epoch.
+    """Several data sets joined into one; their augmentation depends on the epoch.
 
     Args:
-        parts: They, at least one.
+        parts: The data sets, at least one.
     """
 
     def __init__(self, parts: list[AnnotatedImages]) -> None:
@@ -26,26 +26,26 @@ class TrainingImages(ConcatDataset[Sample]):
         self._parts = parts
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell all parts which epoch comes.
+        """Tell all data sets which epoch comes next.
 
         Args:
-            epoch: From 0.
+            epoch: Number of the epoch, from 0.
         """
         for part in self._parts:
             part.set_epoch(epoch)
 
 
 def training_images(root: Path, classes: tuple[str, ...], config: TrainingConfig) -> TrainingImages:
-    """Find what to train on.
+    """Collect the training images.
 
-    Frames are chosen from ``ImageSets/VID_train_15frames.txt``, where it is there and holds enough of each video,
-    else from all; images of DET from ``ImageSets/DET_train_30classes.txt``, else from all. DET is left out where there
-    is no ``Data/DET/train``.
+    Frames are chosen from ``ImageSets/VID_train_15frames.txt`` if it exists and lists enough of each video, otherwise
+    from all frames. Images of DET are chosen from ``ImageSets/DET_train_30classes.txt`` if it exists, otherwise from
+    all images. DET is left out if there is no ``Data/DET/train``.
 
     Args:
         root: The ``ILSVRC2015`` folder.
         classes: WordNet ids, in the order of the labels from 0.
-        config: With the sampling, the augmentation, the input size and the seed.
+        config: Training options: sampling, augmentation, input size, seed, and whether to skip bad pictures.
 
     Returns:
         The images.
@@ -88,10 +88,10 @@ def find_classes(root: Path) -> tuple[str, ...]:
     """List the classes of a data set.
 
     Args:
-        root: The ``ILSVRC2015`` folder, or what ``heatprop make-benchmark`` wrote.
+        root: The ``ILSVRC2015`` folder, or the folder of a benchmark from ``heatprop make-benchmark``.
 
     Returns:
-        WordNet ids in the order of the classes: the benchmark's own, else the 30 of ImageNet VID.
+        WordNet ids in the order of the classes: those of the benchmark, or the 30 of ImageNet VID.
     """
     stamp = root / "benchmark.json"
     if not stamp.exists():

@@ -12,12 +12,12 @@ from heatprop.centernet.training.order import TrainingOrder
 
 
 class Loading(LightningDataModule):
-    """Share out the images of every step and the frames of every validation among the devices.
+    """Split the images of every step and the frames of every validation among the devices.
 
     Args:
-        images: What is trained on.
-        clips: Validation frames; ``None`` for none.
-        config: With batch, seed and workers.
+        images: Training images.
+        clips: Validation frames; ``None`` if there are none.
+        config: Training options: batch size, seed, workers and accelerator.
     """
 
     def __init__(self, images: TrainingImages, clips: ValidationClips | None, config: TrainingConfig) -> None:
@@ -31,7 +31,7 @@ class Loading(LightningDataModule):
         order = TrainingOrder(
             self._images, batch_size=config.batch_size, seed=config.seed, device=device, devices=devices
         )
-        if self.trainer is not None:  # Lightning says it later, when a resumed epoch's first images are being loaded
+        if self.trainer is not None:  # Lightning sets the epoch too late: a resumed one has begun to load by then
             passed = self.trainer.fit_loop.epoch_progress.current
             order.set_epoch(passed.processed)  # type: ignore[attr-defined] # its class there has it
         return DataLoader(
@@ -46,7 +46,7 @@ class Loading(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """Load this device's share of the validation frames; none is asked for where there are none."""
+        """Load this device's share of the validation frames; return an empty list if there are none."""
         if self._clips is None:
             return []
         config, (device, devices) = self._config, self._device()

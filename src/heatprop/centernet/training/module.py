@@ -23,12 +23,13 @@ from heatprop.propagator import HeatmapPropagator
 class CenterNetTraining(LightningModule):
     """CenterNet in training.
 
-    Losses are divided by the centres of the whole batch, over all devices: gradients equal those of one device.
+    The losses are divided by the number of centres in the whole batch, over all devices, so the gradients equal those
+    of a single device.
 
     Args:
-        model: What is trained.
-        config: How.
-        steps_per_epoch: Steps of an epoch, for the schedule.
+        model: The network to train.
+        config: Training options.
+        steps_per_epoch: Steps per epoch, which the schedule needs.
     """
 
     def __init__(self, model: CenterNet, config: TrainingConfig, *, steps_per_epoch: int) -> None:
@@ -45,11 +46,11 @@ class CenterNetTraining(LightningModule):
         """Compute the loss of this device's share of a batch.
 
         Args:
-            batch: The share.
-            batch_idx: Which step of the epoch.
+            batch: This device's share of the batch.
+            batch_idx: Number of the step in the epoch.
 
         Returns:
-            The loss; its mean over the devices is that of the whole batch.
+            The loss; its mean over the devices is the loss of the whole batch.
         """
         maps = self.model(self.images(batch["image"]))
         targets = make_targets(
@@ -75,25 +76,25 @@ class CenterNetTraining(LightningModule):
         """Detect objects frame by frame, without memory, as the paper's baseline does.
 
         Args:
-            batch: Frames.
-            batch_idx: Which batch.
+            batch: A batch of frames.
+            batch_idx: Number of the batch.
 
         Returns:
-            As ``"found"``, for each frame ``boxes`` in pixels of the network input, ``scores`` and ``labels`` from 0,
-            on the CPU.
+            Under ``"found"``, for each frame, ``boxes`` in pixels of the network input, ``scores``, and ``labels``
+            from 0, all on the CPU.
         """
         maps = self.model(self.images(batch["image"]))
         found = _detector(self.model.stride, self.config.score_threshold)(*(map.float() for map in maps[:3]))
         return {"found": found.detections.map(lambda field: field.cpu()).unpad()}
 
     def images(self, images: Tensor) -> Tensor:
-        """Bring images into the form that the network wants, normalised and in its memory format.
+        """Normalise images and put them into the network's memory format.
 
         Args:
-            images: Shape ``(B, 3, H, W)``, ``uint8``, or normalised already.
+            images: Shape ``(B, 3, H, W)``, ``uint8`` or already normalised.
 
         Returns:
-            The same shape, floating.
+            Images of the same shape, floating.
         """
         images = normalize(images) if images.dtype == torch.uint8 else images
         return images.contiguous(memory_format=_memory_format(self.config))
@@ -102,7 +103,7 @@ class CenterNetTraining(LightningModule):
         """Make the optimiser, with the learning rate of each step.
 
         Returns:
-            What Lightning expects.
+            Optimiser and schedule, in the form that Lightning expects.
         """
         config = self.config
         optimizer: Optimizer
@@ -120,14 +121,14 @@ class CenterNetTraining(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
-        """Keep batch normalisation as it is, where that is wanted; Lightning puts all in training mode before."""
+        """Freeze batch normalisation if asked to, because Lightning has just put all modules in training mode."""
         if self.config.freeze_batch_norm:
             for module in self.model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
     def _mean_counts(self, targets: Targets) -> Counts | None:
-        """Mean number of centres and objects per device, for the gradients are averaged over the devices."""
+        """Average the numbers of centres and objects over the devices, as the gradients are averaged too."""
         if self.trainer.world_size == 1:
             return None
         mean = self.trainer.strategy.reduce(torch.stack(count_targets(targets)), reduce_op="mean")

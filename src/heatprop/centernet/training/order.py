@@ -1,4 +1,4 @@
-"""In which order images are seen: the same on any number of devices, and after a stop."""
+"""The order of the training images: the same on any number of devices, and after a stop."""
 
 from collections.abc import Iterator
 
@@ -11,18 +11,18 @@ from heatprop.centernet.training.images import TrainingImages
 class TrainingOrder(Sampler[int]):
     """Shuffle the images anew in each epoch, from the seed and the epoch alone.
 
-    Step k of an epoch sees the same images on any number of devices: each takes every n-th of the step's images. The
-    images behind the last whole step are left out, others in each epoch.
+    Step k of an epoch sees the same images on any number of devices: each takes every n-th image of the step. The
+    images after the last whole step are left out; they are different ones in each epoch.
 
     Args:
-        images: The data set, at least ``batch_size`` images; it is told each epoch, which decides their augmentation.
-        batch_size: Images of a step over all devices, a multiple of ``devices``.
-        seed: At least 0.
-        device: Which of the devices this is, from 0.
-        devices: How many there are.
+        images: The data set, at least ``batch_size`` images; it is told the epoch, which decides the augmentation.
+        batch_size: Images per step over all devices, a multiple of ``devices``.
+        seed: Random seed, at least 0.
+        device: Number of this device, from 0.
+        devices: How many devices there are.
 
     Raises:
-        ValueError: If there are too few images for a step, or the batch cannot be shared out.
+        ValueError: If there are too few images for a step, or the batch cannot be split evenly.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class TrainingOrder(Sampler[int]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes; Lightning does, before it iterates.
+        """Set the epoch that comes next; Lightning calls this before it iterates.
 
         Args:
-            epoch: From 0.
+            epoch: Number of the epoch, from 0.
         """
         self._epoch = epoch
         self._images.set_epoch(epoch)

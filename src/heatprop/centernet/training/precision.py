@@ -1,4 +1,4 @@
-"""What number format a machine computes with at full speed."""
+"""Choose the number format that a machine computes with at full speed."""
 
 from typing import Literal
 
@@ -10,13 +10,13 @@ LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 def lightning_precision(config: TrainingConfig) -> LightningPrecision:
-    """Translate the option into Lightning's word.
+    """Translate the precision option into Lightning's name for it.
 
     Args:
-        config: With ``precision`` and ``accelerator``.
+        config: Training options: ``precision`` and ``accelerator``.
 
     Returns:
-        What ``Trainer`` takes.
+        The ``precision`` argument of Lightning's ``Trainer``.
     """
     if config.precision == "auto":
         return "bf16-mixed" if has_fast_bfloat16(config.accelerator) else "32-true"
@@ -25,13 +25,13 @@ def lightning_precision(config: TrainingConfig) -> LightningPrecision:
 
 
 def has_fast_bfloat16(accelerator: str) -> bool:
-    """Tell whether bfloat16 is computed, not only emulated.
+    """Tell whether the hardware computes with bfloat16 instead of emulating it.
 
     Args:
-        accelerator: Lightning's name; ``"auto"`` is a GPU where there is one.
+        accelerator: Lightning's name of the accelerator; ``"auto"`` is a GPU if there is one.
 
     Returns:
-        Whether it is. On a CPU that takes AVX-512 BF16 or AMX: elsewhere it is slower than 32 bits.
+        True if it does. A CPU needs AVX-512 BF16 or AMX; on others bfloat16 is slower than 32 bits.
     """
     if accelerator != "cpu" and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -1,4 +1,4 @@
-"""What is seen of a training on the standard error."""
+"""What a training run prints on standard error."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ from heatprop.centernet.training.validation import newest
 
 
 class Bar(RichProgressBar):
-    """Lightning's bar on the standard error."""
+    """Lightning's progress bar, on standard error."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=1, console_kwargs={"stderr": True})
@@ -29,23 +29,23 @@ class Bar(RichProgressBar):
 
 
 class EpochLines(Checkpoint):
-    """Print a line after each epoch: loss, mAP50, images per second.
+    """Print a line after each epoch: loss, mAP50, seconds.
 
-    A checkpoint to Lightning, since these come after all others.
+    It is a Lightning ``Checkpoint``, because Lightning calls those after all other callbacks.
 
     Args:
-        epochs: How many there are in all.
+        epochs: Total number of epochs.
     """
 
     def __init__(self, epochs: int) -> None:
         self._epochs, self._start = epochs, 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the clock."""
+        """Note the time."""
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print."""
+        """Print the line."""
         if trainer.is_global_zero:
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             parts = [f"loss {metrics['train/loss']:.3f}"]
@@ -67,7 +67,7 @@ ADVICE = (
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Lightning's advice from the terminal until the block ends."""
+    """Keep Lightning's advice off the terminal until the block ends."""
     levels = [logging.getLogger(name).level for name in LOGGERS]
     try:
         with warnings.catch_warnings():
@@ -79,10 +79,10 @@ def quiet() -> Iterator[None]:
 
 
 class Quiet(Callback):
-    """Do the same in processes that Lightning spawns."""
+    """Keep Lightning's advice off the terminal in the processes that it spawns."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Hush, before anything is said that matters."""
+        """Silence Lightning before it prints anything."""
         _hush()
 
 

@@ -1,4 +1,4 @@
-"""What a training leaves: a checkpoint to go on from, and models to use."""
+"""What a training run saves: a checkpoint to resume from, and models to use."""
 
 import os
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class TrainedModel(NamedTuple):
     """A model with what is needed to use it.
 
     Attributes:
-        model: In evaluation mode, on the CPU.
+        model: The network, in evaluation mode, on the CPU.
         classes: WordNet ids, in the order of the heatmap's channels.
         input_size: Side of the letterbox that it was trained with, in pixels.
     """
@@ -36,11 +36,11 @@ class TrainedModel(NamedTuple):
 
 
 class Keeper(Checkpoint):
-    """Save after every epoch; a file takes its predecessor's place when it is whole.
+    """Save after every epoch; a new file replaces the old one once it is complete.
 
     Args:
-        out: Folder.
-        config: The training's.
+        out: Output folder.
+        config: Training options.
         classes: WordNet ids.
     """
 
@@ -49,7 +49,7 @@ class Keeper(Checkpoint):
         self._best = float("-inf")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save everything, then the model, then the best model if it is."""
+        """Save the checkpoint, the model, and also the best model if this epoch is the best so far."""
         result = newest(trainer)
         better = result is not None and result > self._best
         if better:
@@ -69,22 +69,22 @@ class Keeper(Checkpoint):
             last.drop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Remember the best epoch's figure."""
+        """Return the best result so far."""
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with it."""
+        """Restore the best result so far."""
         self._best = state_dict["best"]
 
 
 def saved_epochs(out: Path) -> int:
-    """Return how many epochs are in the checkpoint of a folder.
+    """Count the epochs in the checkpoint of a folder.
 
     Args:
-        out: Folder.
+        out: Output folder.
 
     Returns:
-        Their number; 0 without a checkpoint.
+        The number of epochs; 0 without a checkpoint.
     """
     if not (out / LAST).exists():
         return 0
@@ -92,12 +92,12 @@ def saved_epochs(out: Path) -> int:
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], *, config: TrainingConfig, classes: tuple[str, ...]) -> None:
-    """Write a model with what it takes to build it again; plain types and tensors only.
+    """Write a model and what is needed to rebuild it, as plain types and tensors only.
 
     Args:
-        path: File; it is replaced when the new one is complete.
-        weights: State of a `CenterNet`.
-        config: With its backbone, channels, deformable convolutions and input size.
+        path: The file; it is replaced once the new one is complete.
+        weights: State dict of a `CenterNet`.
+        config: Training options: backbone, head channels, deformable convolutions and input size.
         classes: WordNet ids.
     """
     document = {
@@ -114,17 +114,17 @@ def save_model(path: Path, weights: Mapping[str, Tensor], *, config: TrainingCon
 
 
 def load_model(path: str | os.PathLike[str]) -> TrainedModel:
-    """Read a model that a training wrote.
+    """Read a model that a training run wrote.
 
     Args:
-        path: ``model.pt`` or ``best.pt``.
+        path: Path of ``model.pt`` or ``best.pt``.
 
     Returns:
-        It.
+        The model, its classes and its input size.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is another file.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not such a model, or is damaged.
     """
     document = read_plain(path)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -147,7 +147,7 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
 
 
 def _check_document(document: Mapping[object, Any], path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
-    """Require what describes a model, and that its heads are as large as it says, before one is made."""
+    """Require a complete description, and heads of the size that it gives, before a model is built."""
     kinds = {"backbone": str, "head_channels": int, "deformable": str, "input_size": int, "classes": list}
     for name, kind in kinds.items():
         if not isinstance(document.get(name), kind):

@@ -6,15 +6,16 @@ from heatprop.centernet.configuration import TrainingConfig
 
 
 def learning_rate_factor(step: int, *, steps_per_epoch: int, config: TrainingConfig) -> float:
-    """Tell by what the learning rate of a step is multiplied.
+    """Compute the factor that multiplies the learning rate at a step.
 
-    With ``"steps"`` it falls by ``decay`` after each of the ``milestones``; with ``"cosine"`` along half a cosine from
-    the end of the warm-up to 0 after the last step. In the warm-up it also rises linearly: step 0 has 1 / (steps + 1).
+    With ``"steps"`` it is multiplied by ``decay`` after each of the ``milestones``; with ``"cosine"`` it follows half a
+    cosine from the end of the warm-up to 0 after the last step. In the warm-up it also rises linearly: step 0 has
+    1 / (warmup_steps + 1).
 
     Args:
-        step: From 0.
-        steps_per_epoch: Steps of an epoch, at least 1.
-        config: With ``schedule``, ``milestones``, ``decay``, ``warmup_steps`` and ``epochs``.
+        step: Number of the step, from 0.
+        steps_per_epoch: Steps per epoch, at least 1.
+        config: Training options: ``schedule``, ``milestones``, ``decay``, ``warmup_steps`` and ``epochs``.
 
     Returns:
         The factor, in [0, 1].

@@ -1,4 +1,4 @@
-"""One training, from the data set to the models in its folder."""
+"""One training run, from the data set to the models in its folder."""
 
 import math
 import signal
@@ -33,21 +33,21 @@ from heatprop.formats.whole_files import replacing
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C, or a signal to end; the text says where it stopped and how to go on."""
+    """Ctrl-C or a termination signal stopped the training; the message says where, and how to resume."""
 
 
 class TrainingResult(NamedTuple):
-    """What came of a training.
+    """The result of a training run.
 
     Attributes:
         checkpoint: The model after the last epoch, for `load_model`.
         best: The model of the epoch that validated best; ``None`` without validation.
-        last: What `train` goes on from with ``resume``.
-        epochs: Epochs that were trained in all.
-        average_precision: mAP50 of the last validation, in percent; NaN without.
+        last: The checkpoint that `train` resumes from.
+        epochs: Number of epochs trained in total.
+        average_precision: mAP50 of the last validation, in percent; NaN without validation.
         per_class: Name of the class -> AP50 of the last validation, in percent.
         losses: Mean losses of the last epoch: ``loss``, ``heatmap``, ``size``, ``offset``.
-        seconds: Time that this call took.
+        seconds: Time that this call took, in seconds.
     """
 
     checkpoint: Path
@@ -60,7 +60,7 @@ class TrainingResult(NamedTuple):
     seconds: float
 
     def __str__(self) -> str:
-        """Say it in a few lines."""
+        """Summarise the result in a few lines."""
         lines = [f"{self.epochs} epochs; the model: {self.checkpoint}"]
         if self.best is not None:
             lines.append(f"the model of the best epoch: {self.best}")
@@ -81,27 +81,29 @@ def train(
 ) -> TrainingResult:
     """Train CenterNet.
 
-    In ``out`` are then ``model.pt`` and ``best.pt``, ``last.ckpt``, ``config.yaml``, ``validation.json``, ``pictures``
-    and ``logs`` (TensorBoard and CSV). Every epoch is saved when it ends. Whatever chance decides depends on the seed,
-    the epoch and the image alone, so that a training that was stopped and resumed ends, on a CPU, with the same weights
-    to the bit. With more than one device a script needs the usual ``if __name__ == "__main__":``, as they are spawned.
+    Afterwards ``out`` holds ``model.pt`` and ``best.pt``, ``last.ckpt``, ``config.yaml``, ``validation.json``,
+    ``pictures`` and ``logs`` (TensorBoard and CSV). Every epoch is saved when it ends. All random choices depend on
+    the seed, the epoch and the image alone, so a training that was stopped and resumed on a CPU ends with exactly the
+    same weights. With more than one device, a script needs the usual ``if __name__ == "__main__":``, because the
+    processes are spawned.
 
     Args:
-        config: How.
-        data: The ``ILSVRC2015`` folder, or what ``heatprop make-benchmark`` wrote.
-        out: Folder of the results.
-        resume: Go on with the training in ``out``; begins it if no epoch has ended there.
-        stop_after: Stop for now after so many epochs, at least 1; ``None``: at the end.
-        progress: Show a bar, and a line after each epoch, on the standard error.
+        config: Training options.
+        data: The ``ILSVRC2015`` folder, or the folder of a benchmark from ``heatprop make-benchmark``.
+        out: Folder for the results.
+        resume: Resume the training in ``out``, or start it if no epoch has been saved there.
+        stop_after: Stop once this many epochs are done, at least 1; ``None`` trains to the end.
+        progress: Show a bar, and a line after each epoch, on standard error.
 
     Returns:
-        Where the models are, and how good.
+        Where the models are, and how good they are.
 
     Raises:
         TypeError: If ``stop_after`` is not a whole number.
-        ValueError: If ``stop_after`` is below 1; if ``out`` holds a training and ``resume`` is false, or one with other
-            options, or a damaged one; if the data set has nothing to train on, or fewer images than a batch.
-        TrainingInterrupted: After Ctrl-C.
+        ValueError: If ``stop_after`` is below 1; if ``out`` already holds a training run and ``resume`` is false, or
+            that run has other options or is damaged; if the data set has nothing to train on, or fewer images than a
+            batch.
+        TrainingInterrupted: After Ctrl-C or a termination signal.
     """
     start, root, folder = time.perf_counter(), Path(data), Path(out)
     if stop_after is not None:
@@ -126,7 +128,7 @@ def train(
             trainer.fit(training, datamodule=Loading(images, clips, config), ckpt_path=last, weights_only=True)
         except (KeyboardInterrupt, SystemExit):  # Lightning exits after Ctrl-C, and ignores it from then on
             raise _interrupted(folder, trainer, config) from None
-        except Exception as error:  # whatever Lightning makes of a checkpoint that is not this training's
+        except Exception as error:  # whatever Lightning raises for a checkpoint of another training
             if failure := explain_failure(last, error):
                 raise failure from error
             raise
@@ -137,10 +139,10 @@ def train(
 
 
 def _prepare(folder: Path, data: Path, config: TrainingConfig, resume: bool) -> Path | None:
-    """Make sure that nothing is overwritten, write the configuration, tell what to go on from."""
+    """Make sure that nothing is overwritten, write the configuration, and return the checkpoint to resume from."""
     path, last = folder / CONFIG_FILE, folder / LAST
     if last.exists() and not resume:
-        raise ValueError(f"{folder} must be new, got a training; go on with it by --resume, or choose another --out")
+        raise ValueError(f"{folder} already holds a training run; resume it with --resume, or choose another --out")
     if last.exists() and path.exists():
         values = read_config(path)
         values.pop("data", None)
@@ -155,7 +157,7 @@ def _prepare(folder: Path, data: Path, config: TrainingConfig, resume: bool) -> 
 
 
 def _model(num_classes: int, config: TrainingConfig, *, first: bool) -> CenterNet:
-    with torch.random.fork_rng(devices=[]):  # the caller's chance is not ours
+    with torch.random.fork_rng(devices=[]):  # leaves the caller's random state alone
         torch.manual_seed(config.seed)
         model = CenterNet(
             num_classes,
@@ -198,7 +200,7 @@ def _strategy(config: TrainingConfig) -> Strategy | str:
 
 
 def _loggers(folder: Path) -> list[Logger]:
-    """A new folder of logs for each start, as Lightning would delete what is in an old one."""
+    """Use a new log folder for each start, because Lightning would delete what an old one holds."""
     run = 1 + len(list((folder / "logs").glob("run-*")))
     place: dict[str, Any] = {"save_dir": folder, "name": "logs", "version": f"run-{run}"}
     return [CSVLogger(**place), TensorBoardLogger(**place)]
@@ -210,7 +212,7 @@ def _interrupted(folder: Path, trainer: Trainer, config: TrainingConfig) -> Trai
     if config.devices == 1:  # else only the spawned processes know
         where += f", at step {trainer.fit_loop.batch_idx + 1} of {trainer.num_training_batches}"
     kept = f"{folder / LAST} holds {epochs} epochs" if epochs else "no epoch has ended yet"
-    return TrainingInterrupted(f"{where}; {kept}. To go on: heatprop train --out {folder} --resume")
+    return TrainingInterrupted(f"{where}; {kept}. To resume: heatprop train --out {folder} --resume")
 
 
 def _result(folder: Path, trainer: Trainer, seconds: float) -> TrainingResult:

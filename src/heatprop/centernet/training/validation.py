@@ -28,14 +28,14 @@ class Validation(Callback):
     """Collect the detections of all devices, measure and draw them.
 
     Args:
-        clips: What is validated on.
+        clips: The validation clips.
         out: Folder for ``validation.json`` and ``pictures``.
-        pictures: Frames that are drawn.
+        pictures: How many frames to draw.
     """
 
     def __init__(self, clips: ValidationClips, out: Path, *, pictures: int) -> None:
         self._clips, self._out, self._pictures = clips, out, pictures
-        self._rows: dict[int, FloatArray] = {}  # a frame comes twice where it fills up or stands for a bad one
+        self._rows: dict[int, FloatArray] = {}  # a frame comes twice if it fills up a share or replaces a bad one
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last validation."""
@@ -50,7 +50,7 @@ class Validation(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take the detections of a batch, in pixels of the frames."""
+        """Collect the detections of a batch, in pixels of the frames."""
         for place, where, found in zip(batch["index"].tolist(), batch["where"], outputs["found"], strict=True):
             boxes = where.boxes(found["boxes"].double())
             columns = (torch.full_like(found["scores"], place), found["labels"], found["scores"])
@@ -72,13 +72,13 @@ class Validation(Callback):
 
 
 def newest(trainer: Trainer) -> float | None:
-    """Tell the mAP50 of the epoch that ends.
+    """Return the mAP50 of the epoch that is ending.
 
     Args:
         trainer: The trainer.
 
     Returns:
-        In percent; ``None`` if it was not validated.
+        mAP50 in percent; ``None`` if the epoch was not validated.
     """
     if (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) or METRIC not in trainer.callback_metrics:
         return None
@@ -89,11 +89,11 @@ def measure(clips: ValidationClips, rows: FloatArray) -> AveragePrecision:
     """Measure detections.
 
     Args:
-        clips: What was validated on.
-        rows: Place of the frame, label from 0, score, box in pixels of the frame; shape ``(n, 7)``.
+        clips: The validation clips.
+        rows: Index of the frame, label from 0, score and box in pixels of the frame, shape ``(n, 7)``.
 
     Returns:
-        By ImageNet VID's rule, labels from 1.
+        Average precision by the rule of ImageNet VID, with labels from 1.
     """
     place = rows[:, 0].astype(np.int64)
     video, frame = clips.frames.video[place], clips.frames.frame[place]
@@ -102,18 +102,18 @@ def measure(clips: ValidationClips, rows: FloatArray) -> AveragePrecision:
 
 
 def _name_classes(clips: ValidationClips, result: AveragePrecision) -> dict[str, float]:
-    """Name the classes of a result as people do."""
+    """Replace the class ids of a result by readable names."""
     return {_name(clips.classes[int(label) - 1]): value for label, value in result.per_class.items()}
 
 
 def record(out: Path, epoch: int, mean: float, per_class: Mapping[str, float]) -> None:
-    """Add a validation to ``validation.json``, in place of an older one of the same or a later epoch.
+    """Add a validation to ``validation.json``, replacing older ones of the same or later epochs.
 
     Args:
-        out: Folder.
-        epoch: Epochs that were trained.
+        out: Output folder.
+        epoch: Number of epochs trained so far.
         mean: mAP50 in percent.
-        per_class: Name -> AP50, a share.
+        per_class: Name of the class -> AP50, from 0 to 1.
     """
     kept = [one for one in read_record(out) if one["epoch"] < epoch]
     kept.append({"epoch": epoch, "mAP50": _finite(mean), "AP50": {name: 100 * ap for name, ap in per_class.items()}})
@@ -122,7 +122,7 @@ def record(out: Path, epoch: int, mean: float, per_class: Mapping[str, float]) -
 
 
 def read_record(out: Path) -> list[dict[str, Any]]:
-    """Read what `record` wrote, oldest first; empty where there is none."""
+    """Read what `record` wrote, oldest first; empty if there is no file."""
     path = out / RECORD
     found: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
     return found
@@ -137,7 +137,7 @@ def _name(wnid: str) -> str:
 
 
 def _gather(rows: dict[int, FloatArray], trainer: Trainer) -> FloatArray:
-    """The detections of all devices, frame by frame."""
+    """Gather the detections of all devices, frame by frame."""
     every: list[Any] = [rows]
     if trainer.world_size > 1:
         every = [None] * trainer.world_size
