@@ -201,7 +201,7 @@ def test_a_finished_video_is_not_rendered_again_and_half_a_one_is(tmp_path):
 
 def test_another_benchmark_or_data_set_is_not_mixed_in(tmp_path):
     list(make_benchmark(tmp_path / "made", train=0, val=1, scene=SMALL))
-    with pytest.raises(ValueError, match="must hold videos of these options"):
+    with pytest.raises(ValueError, match="must hold videos made with these options"):
         list(make_benchmark(tmp_path / "made", train=0, val=1, seed=9, scene=SMALL))
     (tmp_path / "real" / "Data").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"must be new or hold benchmark\.json"):
@@ -305,7 +305,7 @@ def test_the_truth_of_a_scene_counts_classes_from_0():
         ({"size": (16, 64)}, "size, width and height must be 32 to inf"),
         ({"frames": 0}, "frames must be 1 to 1000000, got 0"),
         ({"speed": (5, 1)}, "speed must be 0 to inf, the lower first, got 5, 1"),
-        ({"classes": ("n02084071",)}, "classes must be of n01503061.* got .'n02084071'"),
+        ({"classes": ("n02084071",)}, "classes must be among n01503061.* got .'n02084071'"),
         ({"classes": ()}, "got none"),
         ({"shutter": (0, 1.5)}, "shutter must be 0 to 1"),
     ],

@@ -1,4 +1,4 @@
-"""A synthetic benchmark that anyone can render, and an oracle detector for it; extra ``benchmark``."""
+"""A synthetic benchmark that anyone can render, and an oracle detector to go with it; extra ``benchmark``."""
 
 from heatprop.synthetic.benchmark import RenderedVideo, fingerprint, make_benchmark, video_name
 from heatprop.synthetic.oracle import OracleDetector, OracleMaps

@@ -27,7 +27,7 @@ from heatprop.synthetic.scenes import SceneOptions, make_scene
 from heatprop.synthetic.visible import annotate_frame
 
 _SPLITS = ("train", "val")
-_RENDERING = 1  # raise it where a change alters what is rendered: old folders are then not added to
+_RENDERING = 1  # raise it when a change alters what is rendered: nothing is then added to old folders
 STAMP, PARTS = "benchmark.json", ".parts"
 SAMPLES = 15  # frames of each video in VID_train_15frames.txt
 
@@ -36,9 +36,9 @@ class RenderedVideo(NamedTuple):
     """A video of the benchmark that is now on disk.
 
     Attributes:
-        name: As in the lists: ``val/ILSVRC2015_val_00000000``.
-        frames: How many it has.
-        new: Whether it was rendered now, or found.
+        name: Its name in the lists, such as ``val/ILSVRC2015_val_00000000``.
+        frames: How many frames it has.
+        new: Whether it was rendered now; otherwise it was already there.
     """
 
     name: str
@@ -55,24 +55,24 @@ def make_benchmark(
     scene: SceneOptions | None = None,
     workers: int = 1,
 ) -> Iterator[RenderedVideo]:
-    """Render a benchmark in the layout of ImageNet VID, video by video, as far as the iterator is read.
+    """Render a benchmark in the layout of ImageNet VID, one video each time the iterator is advanced.
 
     Equal arguments give equal bytes with the same releases of Pillow, numpy and scikit-image, whatever ``workers``
-    is. A video that is there is not rendered again; more videos may be asked for later. A video is rendered
-    beside its place and moved there when it is whole. Read the iterator to its end: the lists come last.
+    is. A video that already exists is not rendered again, and you may ask for more videos later. A video is rendered
+    next to its final place and moved there when it is complete. Read the iterator to its end: the lists come last.
 
     Args:
-        out: The root, what ``ILSVRC2015`` is for the real data: it gets ``Data/VID``, ``Annotations/VID`` and
+        out: The root folder, like ``ILSVRC2015`` of the real data: it gets ``Data/VID``, ``Annotations/VID`` and
             ``ImageSets``.
-        train: Videos to train on, at least 0.
-        val: Videos to validate on, at least 0, before other photographs.
-        seed: Chooses everything, at least 0.
+        train: How many videos to train on, at least 0.
+        val: How many videos to validate on, at least 0; their backgrounds are other photographs.
+        seed: Random seed of everything, at least 0.
         scene: What the videos are like; ``SceneOptions()`` by default.
-        workers: Processes that render, at least 1. With more than 1 a script needs the usual
-            ``if __name__ == "__main__":``, as they are spawned.
+        workers: How many processes render, at least 1. With more than 1, a script needs the usual
+            ``if __name__ == "__main__":``, because the processes are spawned.
 
     Yields:
-        Each video, in order, when it is on disk.
+        Each video, in order, once it is on disk.
 
     Raises:
         ValueError: If a number is out of its range, or ``out`` holds a benchmark made with other options.
@@ -91,7 +91,7 @@ def make_benchmark(
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:  # a fork of a process with threads may hang
             yield from pool.map(render, jobs)
     _write_lists(root / "ImageSets", train, val, scene.frames)
-    with suppress(OSError):  # it is not there, or another process renders
+    with suppress(OSError):  # it does not exist, or another process is rendering
         (root / PARTS).rmdir()
 
 
@@ -100,7 +100,7 @@ def video_name(split: str, number: int) -> str:
 
     Args:
         split: ``"train"`` or ``"val"``.
-        number: From 0.
+        number: Number of the video, from 0.
 
     Returns:
         Its folder below ``Data/VID``.
@@ -139,7 +139,7 @@ def _render_video(root: Path, options: SceneOptions, seed: int, job: tuple[str, 
 
 
 def _stamp(root: Path, scene: SceneOptions, seed: int) -> None:
-    """Note what the videos are made from, or make sure that those there are made from the same."""
+    """Write down what the videos are made from, or make sure that existing ones were made in the same way."""
     made = json.loads(json.dumps({"rendering": _RENDERING, "seed": seed, "scene": asdict(scene)}))
     path = root / STAMP
     if path.exists():
@@ -148,11 +148,9 @@ def _stamp(root: Path, scene: SceneOptions, seed: int) -> None:
         except ValueError as problem:
             raise ValueError(f"{path} must be JSON, got {problem}; choose another folder") from None
         if found != made:
-            raise ValueError(f"{root} must hold videos of these options, got those of {found}; choose another folder")
+            raise ValueError(f"{root} must hold videos made with these options, got {found}; choose another folder")
     elif (root / "Data").exists() or (root / "Annotations").exists():
-        raise ValueError(
-            f"{root} must be new or hold {STAMP}, got a data set of somebody else's; choose another folder"
-        )
+        raise ValueError(f"{root} must be new or hold {STAMP}, got a data set without it; choose another folder")
     else:
         with replacing(path) as file:
             json.dump(made, file, indent=2)
@@ -180,10 +178,10 @@ def _write(path: Path, lines: Iterator[str]) -> None:
 
 
 def fingerprint(root: str | PathLike[str]) -> str:
-    """Sum up every byte of a benchmark, to compare two of them.
+    """Hash every byte of a benchmark, to compare two of them.
 
     Args:
-        root: What `make_benchmark` wrote.
+        root: Folder of a benchmark from `make_benchmark`.
 
     Returns:
         SHA-256 of all file names and contents, in order, as hexadecimal digits.

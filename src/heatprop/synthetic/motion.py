@@ -1,4 +1,4 @@
-"""How objects and the camera move: tables with a row per frame, read in between for the exposure."""
+"""How objects and the camera move: tables with a row per frame, interpolated for the exposure."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ FloatArray = NDArray[np.float64]
 
 
 class Pose(NamedTuple):
-    """Where a sprite is at a moment, before the camera moves.
+    """Where a sprite is at one moment, before the camera moves.
 
     Attributes:
-        x: Of its middle, in pixels of the picture.
-        y: Of its middle, in pixels of the picture.
-        scale: Size against that of the sprite.
-        angle: Turned clockwise, in radians.
-        facing: 1 as drawn, to the right; -1 mirrored.
+        x: x of its centre, in pixels of the picture.
+        y: y of its centre, in pixels of the picture.
+        scale: Size relative to that of the sprite.
+        angle: Clockwise rotation, in radians.
+        facing: 1 to face right, as drawn; -1 for the mirror image.
     """
 
     x: float
@@ -30,10 +30,10 @@ class Course(NamedTuple):
     """A pose per frame, for T frames.
 
     Attributes:
-        place: ``(x, y)``, shape ``(T, 2)``, in pixels of the picture.
-        scale: Shape ``(T,)``.
-        angle: Shape ``(T,)``, in radians.
-        facing: 1 or -1, shape ``(T,)``.
+        place: Centre ``(x, y)``, shape ``(T, 2)``, in pixels of the picture.
+        scale: Size relative to that of the sprite, shape ``(T,)``.
+        angle: Clockwise rotation, shape ``(T,)``, in radians.
+        facing: 1 or -1, as in `Pose`, shape ``(T,)``.
     """
 
     place: FloatArray
@@ -42,7 +42,7 @@ class Course(NamedTuple):
     facing: NDArray[np.int64]
 
     def at(self, time: float) -> Pose:
-        """Read the pose at a time in frames, in a straight line between two frames."""
+        """Read the pose at a time in frames, interpolated linearly between two frames."""
         x, y, scale, angle = (between(row, time) for row in (*self.place.T, self.scale, self.angle))
         return Pose(x, y, scale, angle, int(self.facing[round(min(max(time, 0), len(self.facing) - 1))]))
 
@@ -51,10 +51,10 @@ class Camera(NamedTuple):
     """What the camera does, for T frames.
 
     Attributes:
-        pan: How far the world lies beside the objects' frame, ``(x, y)``, shape ``(T, 2)``, in pixels. Objects are
-            followed: a pan moves the background and the occluders under them.
-        shake: How far everything is moved, shape ``(T, 2)``, in pixels.
-        zoom: Factor on everything, about the middle of the picture, shape ``(T,)``.
+        pan: Shift ``(x, y)`` of the world against the objects, shape ``(T, 2)``, in pixels. The camera follows the
+            objects: a pan moves the background and the occluders, not the objects.
+        shake: Shift of everything, shape ``(T, 2)``, in pixels.
+        zoom: Scale of everything, from the middle of the picture, shape ``(T,)``.
     """
 
     pan: FloatArray
@@ -63,11 +63,11 @@ class Camera(NamedTuple):
 
 
 def between(table: FloatArray, time: float) -> float:
-    """Read a table with a row per frame at a time, in a straight line, and on beyond both ends.
+    """Interpolate a table with a row per frame linearly, and extrapolate beyond both ends.
 
     Args:
-        table: Shape ``(T,)``.
-        time: In frames.
+        table: Value at each frame, shape ``(T,)``.
+        time: Time to read at, in frames.
 
     Returns:
         The value.
@@ -83,14 +83,14 @@ def between(table: FloatArray, time: float) -> float:
 
 
 def roam(rng: np.random.Generator, frames: int, speed: float, size: tuple[int, int], reach: float) -> Course:
-    """Move about the picture, leave it and come back.
+    """Make a course that roams the picture, leaves it and comes back.
 
     Args:
-        rng: Chooses.
-        frames: T, number of frames.
-        speed: In pixels per frame; it breathes by 30 % about this.
+        rng: Random generator.
+        frames: Number of frames T.
+        speed: Mean speed, in pixels per frame; the actual speed varies by 30 %.
         size: Width and height of the picture, in pixels.
-        reach: How far its middle may go beyond the border before it turns, in pixels.
+        reach: How far the centre may go beyond the border before it turns back, in pixels.
 
     Returns:
         A course that starts inside or, one time in three, just outside.
@@ -118,7 +118,7 @@ def roam(rng: np.random.Generator, frames: int, speed: float, size: tuple[int, i
 
 
 def _dress(rng: np.random.Generator, places: FloatArray, headings: FloatArray) -> Course:
-    """Sway, come nearer and go away, and face the way of going."""
+    """Add swaying, coming nearer and going away, and face the direction of motion."""
     time = np.arange(len(places))
     sway = rng.uniform(0.02, 0.12) * np.sin(2 * np.pi * time / rng.uniform(12, 30) + rng.uniform(0, 2 * np.pi))
     depth = rng.uniform(0, 0.25) * np.sin(2 * np.pi * time / rng.uniform(40, 120) + rng.uniform(0, 2 * np.pi))
@@ -131,13 +131,13 @@ def move_camera(rng: np.random.Generator, frames: int, size: tuple[int, int], st
     """Pan, zoom and shake.
 
     Args:
-        rng: Chooses.
-        frames: T, number of frames.
+        rng: Random generator.
+        frames: Number of frames T.
         size: Width and height of the picture, in pixels.
-        strength: 1 for a hand-held camera, 0 for a tripod, at most 1.
+        strength: From 0 (a tripod) to 1 (a hand-held camera).
 
     Returns:
-        The camera; it never sees beyond a world of twice the picture.
+        The camera; it never sees beyond a world twice the size of the picture.
     """
     time = np.arange(frames)[:, None]
     area = np.array(size, np.float64)

@@ -1,4 +1,4 @@
-"""An oracle detector: maps like CenterNet's, drawn from the boxes, with faults that are asked for."""
+"""An oracle detector: it draws maps like CenterNet's from the boxes, with the faults that you ask for."""
 
 import math
 from dataclasses import dataclass, fields
@@ -20,9 +20,9 @@ class OracleMaps(NamedTuple):
     """What an oracle detector saw.
 
     Attributes:
-        maps: Maps and boxes; ``maps.truth`` has the rows in the order that they were given.
+        maps: Maps and boxes; ``maps.truth`` keeps the rows in the given order.
         dropped: Which rows were missed, shape ``(n,)``.
-        score: Peak score that each row got, shape ``(n,)``.
+        score: Peak score of each row, shape ``(n,)``.
     """
 
     maps: SavedMaps
@@ -34,27 +34,27 @@ class OracleMaps(NamedTuple):
 class OracleDetector:
     """Draw CenterNet-like maps from boxes, with controlled faults.
 
-    Every box becomes a Gaussian of CenterNet's radius in the channel of its class, and its offset and size in the
-    5 x 5 cells about its centre (the nearest centre's where two meet). A dropped box keeps them, but its peak falls
-    to ``dropped_score``: what blur does to a real detector.
+    Every box becomes a Gaussian of CenterNet's radius in the channel of its class. Its offset and size fill the 5 x 5
+    cells around its centre; where two boxes meet, the nearer centre counts. A dropped box keeps all this, but its peak
+    falls to ``dropped_score``, as blur does to a real detector.
 
     Attributes:
         stride: Pixels of the picture per cell.
         score: Peak score of an object that is seen, in [0, 1].
-        score_noise: Standard deviation of that score.
-        drop_rate: Chance that an object is missed in a frame, each frame for itself, in [0, 1].
-        run_rate: Chance that a run of misses begins at a frame of a track, in [0, 1].
-        run_length: Frames that such a run lasts.
-        blur_drop: Chance of a miss per cell of motion since the frame before (`evaluation.displacement`); added.
+        score_noise: Standard deviation of the peak score.
+        drop_rate: Probability that an object is missed in a frame, independently of other frames, in [0, 1].
+        run_rate: Probability that a run of misses begins at a frame of a track, in [0, 1].
+        run_length: Length of such a run, in frames.
+        blur_drop: Added probability of a miss per cell of motion since the frame before (`evaluation.displacement`).
         dropped_score: Peak score of a missed object, in [0, 1].
-        parasite_rate: Chance of a low peak of the same class beside an object, in [0, 1].
-        parasite_score: Its peak score; where the object is dropped it is the higher one.
-        parasite_distance: How far beside, in box widths and heights.
-        clutter: Mean number of false peaks per frame, anywhere, of any class.
-        clutter_score: Lowest and highest peak score of these, evenly.
-        position_noise: Standard deviation of a centre, in cells.
-        position_bias: ``(dx, dy)`` of every centre, in cells.
-        size_noise: Standard deviation of a size, as a share of it.
+        parasite_rate: Probability of a low peak of the same class next to an object, in [0, 1].
+        parasite_score: Score of that peak, by default above the score of a dropped object.
+        parasite_distance: How far that peak is from the object, in box widths and heights.
+        clutter: Mean number of false peaks per frame, anywhere and of any class.
+        clutter_score: Lowest and highest score of false peaks, drawn uniformly.
+        position_noise: Standard deviation of the centres, in cells.
+        position_bias: Shift ``(dx, dy)`` of every centre, in cells.
+        size_noise: Standard deviation of the sizes, relative to the size.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -99,17 +99,17 @@ class OracleDetector:
         """Draw the maps of one video.
 
         Args:
-            truth: Its boxes in pixels, as the maps are to decode to; ``label`` is the channel.
-            frames: T, frames counted from 0.
+            truth: The boxes that the maps encode, in pixels; ``label`` is the channel.
+            frames: Number of frames T, counted from 0.
             size: Width and height of the picture, in pixels.
             class_names: Name of each channel.
-            seed: Chooses the faults.
+            seed: Random seed of the faults.
 
         Returns:
             Maps, and which boxes were dropped.
 
         Raises:
-            ValueError: If a box is of several videos, beyond the frames or of no channel.
+            ValueError: If the boxes belong to several videos, or one lies beyond the frames or in no channel.
         """
         _check_truth(truth, frames, len(class_names))
         rng = np.random.default_rng(seed)
@@ -130,7 +130,7 @@ class OracleDetector:
         return OracleMaps(maps, dropped, score)
 
     def _drop(self, rng: np.random.Generator, truth: GroundTruth) -> BoolArray:
-        """Miss single frames, runs, and what moves fast. A higher rate drops the same rows and more."""
+        """Miss single frames, runs, and fast objects. A higher rate drops the same rows and more."""
         single, start = rng.random((2, len(truth.frame)))
         speed = np.nan_to_num(displacement(truth, stride=self.stride))
         dropped: BoolArray = np.less(single, self.drop_rate + self.blur_drop * speed)
@@ -148,7 +148,7 @@ class OracleDetector:
         return Peaks(truth.frame, truth.label, center, (corners[:, 2:] - corners[:, :2]) * growth, score)
 
     def _parasites(self, rng: np.random.Generator, peaks: Peaks) -> Peaks:
-        """Low peaks beside objects; they are drawn for all and then chosen, so that a rate moves none of them."""
+        """Put low peaks next to objects; all are drawn and then chosen from, so the rate moves none of them."""
         here = rng.random(len(peaks.score)) < self.parasite_rate
         angle = rng.uniform(0, 2 * np.pi, len(peaks.score))
         way = np.stack([np.cos(angle), np.sin(angle)], axis=1)  # (n, 2)
@@ -168,7 +168,7 @@ class OracleDetector:
 
 def _check_truth(truth: GroundTruth, frames: int, classes: int) -> None:
     if len(np.unique(truth.video)) > 1:
-        raise ValueError(f"truth must be of one video, got {np.unique(truth.video)[:3].tolist()}; select one")
+        raise ValueError(f"truth must hold one video, got {np.unique(truth.video)[:3].tolist()}; select one")
     for name, column, limit in (("frame", truth.frame, frames), ("label", truth.label, classes)):
         if len(column) and not (column.min() >= 0 and column.max() < limit):
             raise ValueError(f"truth.{name} must be 0 to {limit - 1}, got {column.min()} to {column.max()}")

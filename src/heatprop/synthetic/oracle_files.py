@@ -22,21 +22,21 @@ def write_oracle_maps(
     classes: Sequence[str] = tuple(CLASSES),
     seed: int = 0,
 ) -> Iterator[Path]:
-    """Draw the maps of every video of a split, from its annotations alone, as far as the iterator is read.
+    """Draw the maps of every video of a split from its annotations alone, one each time the iterator is advanced.
 
     Args:
-        root: What `make_benchmark` wrote, or real data of that layout.
-        out: Folder for the maps: ``ILSVRC2015_val_00000000.npz`` and so on, replaced when whole.
-        detector: Draws, with its faults.
+        root: Folder of a benchmark from `make_benchmark`, or of real data in the same layout.
+        out: Folder for the maps: ``ILSVRC2015_val_00000000.npz`` and so on; each is replaced once it is complete.
+        detector: The detector that draws the maps, with its faults.
         split: Folder below ``Annotations/VID``.
         classes: WordNet ids, in the order of the channels.
-        seed: Chooses the faults; every video has its own.
+        seed: Random seed of the faults; every video has its own faults.
 
     Yields:
-        Each file, when it is written.
+        Each file, once it is written.
 
     Raises:
-        ValueError: If there is not a video, an annotation is malformed or of no class of these.
+        ValueError: If there is no video, or an annotation is malformed or of none of these classes.
     """
     listed = list_frames(root, split)
     for place, video in enumerate(listed.videos):

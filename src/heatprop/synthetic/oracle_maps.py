@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 REACH = 2
-"""Offset and size are drawn within so many cells of a centre."""
+"""Offset and size are drawn within this many cells of a centre."""
 _OVERLAP = 0.7  # CenterNet's min_overlap
 
 FloatArray = NDArray[np.float64]
@@ -16,14 +16,14 @@ Maps = NDArray[np.float16]
 
 
 class Peaks(NamedTuple):
-    """What is drawn; n peaks.
+    """n peaks to draw.
 
     Attributes:
-        frame: From 0, shape ``(n,)``.
+        frame: Number of the frame, from 0, shape ``(n,)``.
         label: Channel, shape ``(n,)``.
-        center: ``(x, y)``, shape ``(n, 2)``, in cells.
-        size: ``(w, h)``, shape ``(n, 2)``, in cells.
-        score: Height, shape ``(n,)``, in [0, 1].
+        center: Centre ``(x, y)``, shape ``(n, 2)``, in cells.
+        size: Size ``(w, h)``, shape ``(n, 2)``, in cells.
+        score: Height of the peak, shape ``(n,)``, in [0, 1].
     """
 
     frame: IntArray
@@ -34,29 +34,29 @@ class Peaks(NamedTuple):
 
 
 def join_peaks(*tables: Peaks) -> Peaks:
-    """Put peaks one after the other.
+    """Join several tables of peaks.
 
     Args:
-        tables: At least one.
+        tables: Tables of peaks, at least one.
 
     Returns:
-        All of them.
+        All the peaks, in one table.
     """
     return Peaks._make(np.concatenate(columns) for columns in zip(*tables, strict=True))
 
 
 def draw_maps(peaks: Peaks, shape: tuple[int, int, int, int]) -> tuple[Maps, Maps, Maps]:
-    """Draw Gaussians, and offset and size about their centres.
+    """Draw Gaussians, and offset and size around their centres.
 
-    Where Gaussians overlap the higher value counts, where squares of 5 x 5 cells do, the nearer centre. A centre
-    beyond the border is drawn at the nearest cell.
+    Where Gaussians overlap, the higher value counts; where squares of 5 x 5 cells overlap, the nearer centre counts. A
+    centre beyond the border is drawn at the nearest cell.
 
     Args:
-        peaks: What to draw.
-        shape: ``(T, C, H, W)``.
+        peaks: The peaks to draw.
+        shape: Shape of the heatmap, ``(T, C, H, W)``.
 
     Returns:
-        ``heatmap`` of the shape, ``offset`` ``(dx, dy)`` and ``size`` ``(w, h)`` of shape ``(T, 2, H, W)``, in cells.
+        ``heatmap`` of that shape, ``offset`` ``(dx, dy)`` and ``size`` ``(w, h)`` of shape ``(T, 2, H, W)``, in cells.
     """
     frames, _, height, width = shape
     heatmap = np.zeros(shape, np.float32)
@@ -79,19 +79,19 @@ def draw_maps(peaks: Peaks, shape: tuple[int, int, int, int]) -> tuple[Maps, Map
 
 
 def blob_radius(size: FloatArray) -> int:
-    r"""Compute the radius that CenterNet was trained with, its well-known slip included.
+    r"""Compute the radius that CenterNet was trained with, including its well-known bug.
 
     The smallest of its three roots is always
 
     $$r = \frac{-b + \sqrt{b^2 + 4 a c}}{2}, \quad a = 4 o,\ b = 2 o (h + w),\ c = (1 - o) w h$$
 
-    with $o = 0.7$; solved rightly the radius would be about a third of it.
+    with $o = 0.7$; the correct solution would be about a third of it.
 
     Args:
-        size: ``(w, h)``, in cells.
+        size: Size of the box ``(w, h)``, in cells.
 
     Returns:
-        In cells, at least 0.
+        The radius, in cells, at least 0.
 
     Examples:
         >>> blob_radius(np.array([10.0, 10.0]))
@@ -103,7 +103,7 @@ def blob_radius(size: FloatArray) -> int:
 
 
 def _square(cell: IntArray, radius: int, shape: tuple[int, int]) -> tuple[tuple[slice, slice], FloatArray]:
-    """Rows and columns about a cell inside of the map, and their squared distances."""
+    """Select the rows and columns around a cell that lie in the map, and compute their squared distances."""
     x, y = int(cell[0]), int(cell[1])
     rows = np.arange(max(0, y - radius), min(shape[0], y + radius + 1))
     columns = np.arange(max(0, x - radius), min(shape[1], x + radius + 1))

@@ -1,4 +1,4 @@
-"""Real photographs and textures: those that the wheel of scikit-image holds, so that nothing is downloaded."""
+"""Real photographs and textures from the wheel of scikit-image, so nothing is downloaded."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -39,7 +39,7 @@ def load_photo(name: str) -> Image.Image:
         ModuleNotFoundError: If scikit-image is not installed.
         FileNotFoundError: If this release of scikit-image does not hold it.
     """
-    found = find_spec("skimage")  # located, not imported: only its files are wanted
+    found = find_spec("skimage")  # located, not imported: only its files are needed
     if found is None or found.origin is None:
         raise ModuleNotFoundError(
             "heatprop.synthetic takes its photographs from scikit-image: pip install 'heatprop[benchmark]'",
@@ -53,15 +53,15 @@ def load_photo(name: str) -> Image.Image:
 
 
 def make_background(rng: np.random.Generator, split: str, size: tuple[int, int]) -> Image.Image:
-    """Make the world behind the objects: a photograph, cut, flipped, toned and mirrored to twice the picture.
+    """Make the world behind the objects: a photograph, cropped, flipped, toned and scaled to twice the picture.
 
     Args:
-        rng: Chooses.
-        split: ``"train"`` or ``"val"``: which photographs.
+        rng: Random generator.
+        split: ``"train"`` or ``"val"``, which decides the photographs.
         size: Width and height of the picture, in pixels.
 
     Returns:
-        RGB, twice as wide and as high, so that a camera may pan over it.
+        RGB, twice as wide and as high as the picture, so that a camera can pan over it.
     """
     photo = load_photo(PHOTOS[split][rng.integers(len(PHOTOS[split]))])
     share = rng.uniform(0.55, 1)
@@ -80,7 +80,7 @@ def cut_texture(rng: np.random.Generator, side: tuple[int, int]) -> Image.Image:
     """Cut a piece of a photographed surface.
 
     Args:
-        rng: Chooses surface and place.
+        rng: Random generator of surface and place.
         side: Width and height of the piece, in pixels.
 
     Returns:
@@ -100,7 +100,7 @@ def _tint(picture: Image.Image, gains: np.ndarray[tuple[int], np.dtype[np.float6
         gains: Factor of each channel, shape ``(3,)``.
 
     Returns:
-        RGB, cut to 0..255.
+        RGB, clipped to 0..255.
     """
     values = np.asarray(picture, np.float32) * gains.astype(np.float32)
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))

@@ -11,18 +11,18 @@ from heatprop.synthetic.motion import between
 from heatprop.synthetic.scenes import Scene, Thing
 
 COVERED = 128
-"""A pixel belongs to a thing from this alpha on, of 255."""
-STEP, MOST = 1.25, 14  # pixels of motion between two moments of an exposure; most moments
+"""Lowest alpha, of 255, at which a pixel belongs to a thing."""
+STEP, MOST = 1.25, 14  # pixels of motion between two moments of an exposure; the largest number of moments
 
 Mask = NDArray[np.bool_]
 
 
 class Layer(NamedTuple):
-    """A thing as it is seen at a moment.
+    """A thing as it appears at one moment.
 
     Attributes:
-        picture: RGBA of all of it, beyond the border of the picture too.
-        corner: Pixel of the picture where it begins, ``(x, y)``.
+        picture: RGBA picture of the whole thing, even beyond the border of the frame.
+        corner: Its top left pixel ``(x, y)`` in the frame.
     """
 
     picture: Image.Image
@@ -33,8 +33,8 @@ def render_frame(scene: Scene, frame: int) -> NDArray[np.uint8]:
     """Render a frame: the mean over the moments of its exposure, then defocus, brightness and noise.
 
     Args:
-        scene: What is seen.
-        frame: From 0. The exposure's middle is exactly this time, to which the boxes belong.
+        scene: The scene.
+        frame: Number of the frame, from 0. This is exactly the middle of the exposure, the time of the boxes.
 
     Returns:
         RGB, shape ``(H, W, 3)``.
@@ -53,14 +53,14 @@ def render_frame(scene: Scene, frame: int) -> NDArray[np.uint8]:
 
 
 def exposure(scene: Scene, frame: int) -> list[float]:
-    """Choose the moments of an exposure: so many that nothing moves by more than 1.25 px between two, at most 14.
+    """Choose the moments of an exposure: enough that nothing moves by more than 1.25 px between two, at most 14.
 
     Args:
-        scene: What is seen.
-        frame: Its middle.
+        scene: The scene.
+        frame: The middle of the exposure.
 
     Returns:
-        Times in frames, evenly about ``frame``.
+        Times in frames, evenly spread around ``frame``.
     """
     start, end = frame - scene.shutter / 2, frame + scene.shutter / 2
     motion = [
@@ -75,15 +75,15 @@ def exposure(scene: Scene, frame: int) -> list[float]:
 
 
 def render_thing(scene: Scene, thing: Thing, time: float) -> Layer | None:
-    """Draw a thing where it is at a moment.
+    """Draw a thing where it is at one moment.
 
     Args:
-        scene: Where it is.
-        thing: Of the scene's things.
-        time: In frames.
+        scene: The scene.
+        thing: One of the scene's things.
+        time: The moment, in frames.
 
     Returns:
-        All of it, also what lies outside of the picture; ``None`` where nothing lies inside.
+        The whole thing, even what lies outside the picture; ``None`` if nothing lies inside.
     """
     pose = scene.pose(thing, time)
     cosine, sine = math.cos(pose.angle), math.sin(pose.angle)
@@ -110,11 +110,11 @@ def cover(layer: Layer | None, size: tuple[int, int]) -> Mask:
     """Mark which pixels of the picture a layer covers.
 
     Args:
-        layer: Of `render_thing`.
+        layer: The layer, from `render_thing`.
         size: Width and height of the picture.
 
     Returns:
-        Shape ``(H, W)``: alpha of one half and more.
+        Mask of shape ``(H, W)``, true where alpha is one half or more.
     """
     alpha = Image.new("L", size)
     if layer is not None:

@@ -1,4 +1,4 @@
-"""A scene: everything that a video shows, chosen from a seed before the first frame is rendered."""
+"""A scene: everything that a video shows, chosen by a seed before the first frame is rendered."""
 
 import math
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class SceneOptions:
 
     Attributes:
         size: Width and height of the pictures, at least 32, in pixels.
-        frames: T, of each video, at least 1.
-        classes: WordNet ids of what there is, of `CLASSES`.
-        speed: Slowest and fastest object, at least 0, in pixels per frame; drawn evenly in its logarithm.
-        objects: Fewest and most objects of a video, at least 0.
-        length: Shortest and longest object (its longer side), as a share of the picture's shorter side.
-        occluders: Most things that stand before the objects, at least 0.
+        frames: Number of frames T of each video, at least 1.
+        classes: WordNet ids of the objects, from `CLASSES`.
+        speed: Lowest and highest speed of an object, at least 0, in pixels per frame; its logarithm is drawn uniformly.
+        objects: Smallest and largest number of objects in a video, at least 0.
+        length: Smallest and largest length of an object's longer side, relative to the picture's shorter side.
+        occluders: Largest number of things in front of objects, at least 0.
         shutter: Shortest and longest exposure, as a share of the time between two frames, 0 (no blur) to 1.
-        defocus: Largest blur radius of a video's focus hunts, at least 0, in pixels of a picture of 192; 0 for none.
+        defocus: Largest blur radius while a video hunts for focus, at least 0, for a picture of 192 px; 0 for none.
         camera: Strength of pan, zoom and shake, 0 (a tripod) to 1.
 
     Raises:
@@ -55,16 +55,16 @@ class SceneOptions:
         _check_range("defocus", (self.defocus,), 0, math.inf)
         _check_range("camera", (self.camera,), 0, 1)
         if not self.classes or (unknown := [name for name in self.classes if name not in CLASSES]):
-            raise ValueError(f"classes must be of {', '.join(CLASSES)}, got {unknown if self.classes else 'none'}")
+            raise ValueError(f"classes must be among {', '.join(CLASSES)}, got {unknown if self.classes else 'none'}")
 
 
 class Thing(NamedTuple):
-    """Something before the background.
+    """Something in front of the background.
 
     Attributes:
-        sprite: RGBA, as seen at scale 1.
-        course: How it moves.
-        wnid: Its class; empty for an occluder.
+        sprite: RGBA picture at scale 1.
+        course: How the thing moves.
+        wnid: WordNet id of its class; empty for an occluder.
         track: Its number in the video, from 0; -1 for an occluder.
     """
 
@@ -78,15 +78,15 @@ class Scene(NamedTuple):
     """A video before it is rendered.
 
     Attributes:
-        options: What it was made from.
-        seed: The numbers that it was made from; the noise of a frame is drawn from them too.
-        background: RGB, twice the picture.
-        things: Farthest first; occluders stand anywhere among the objects.
-        camera: How it is looked at.
+        options: The options that it was made with.
+        seed: The numbers that it was made from; they also seed the noise of each frame.
+        background: RGB, twice as wide and high as the picture.
+        things: Objects and occluders in any order of depth, the farthest first.
+        camera: How the camera moves.
         shutter: Exposure, as a share of the time between two frames.
         defocus: Radius of each frame's blur, shape ``(T,)``, in pixels.
         gain: Brightness of each frame, shape ``(T,)``.
-        noise: Standard deviation of the sensor's noise, of 255.
+        noise: Standard deviation of the sensor's noise, in grey levels of 255.
     """
 
     options: SceneOptions
@@ -100,14 +100,14 @@ class Scene(NamedTuple):
     noise: float
 
     def pose(self, thing: Thing, time: float) -> Pose:
-        """Tell where a thing is in the picture.
+        """Compute where a thing is in the picture.
 
         Args:
-            thing: Of ``things``.
-            time: In frames.
+            thing: One of ``things``.
+            time: The time, in frames.
 
         Returns:
-            Its pose as the camera sees it.
+            The pose as the camera sees it.
         """
         own = thing.course.at(time)
         zoom = between(self.camera.zoom, time)
@@ -119,12 +119,12 @@ class Scene(NamedTuple):
 
 
 def make_scene(options: SceneOptions, seed: tuple[int, ...], *, split: str = "train") -> Scene:
-    """Choose all that a video shows.
+    """Choose everything that a video shows.
 
     Args:
-        options: What it is to be like.
-        seed: Numbers at least 0; equal ones make equal scenes.
-        split: ``"train"`` or ``"val"``: which photographs may be behind it.
+        options: What the video is like.
+        seed: Numbers of at least 0; equal numbers make equal scenes.
+        split: ``"train"`` or ``"val"``, which decides the photographs of the background.
 
     Returns:
         The scene.
@@ -169,7 +169,7 @@ def _make_occluder(rng: np.random.Generator, options: SceneOptions) -> Thing:
 
 
 def _hunt_focus(rng: np.random.Generator, options: SceneOptions) -> FloatArray:
-    """Blur radii: in two videos of three nothing but a little softness, else a bump every 40 frames or so."""
+    """Choose blur radii: slight softness in two of three videos, in the third also a bump every 40 frames or so."""
     time = np.arange(options.frames)
     radius = np.full(options.frames, rng.uniform(0, 0.3))
     if rng.random() < 1 / 3:

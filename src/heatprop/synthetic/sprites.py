@@ -1,4 +1,4 @@
-"""What the objects look like: one drawing per class, with a skin, light from above and individual colours."""
+"""What objects look like: one drawing per class, with a skin, light from above and individual colours."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ CLASSES = {
     "n02062744": "whale",
     "n02391049": "zebra",
 }
-"""WordNet id to name of the classes that can be drawn, six of ImageNet VID's 30."""
+"""WordNet id -> name of the classes that can be drawn, six of ImageNet VID's 30."""
 
 Colour = tuple[int, int, int]
 _Pen = tuple[ImageDraw.ImageDraw, ImageDraw.ImageDraw]
@@ -27,19 +27,19 @@ def draw_sprite(rng: np.random.Generator, wnid: str, length: float) -> Image.Ima
     """Draw an individual of a class, facing right.
 
     Args:
-        rng: Chooses colours, proportions and skin.
-        wnid: Key of `CLASSES`.
-        length: Its longer side in the picture, in pixels.
+        rng: Random generator of colours, proportions and skin.
+        wnid: WordNet id of the class, a key of `CLASSES`.
+        length: Longer side of the object in the picture, in pixels.
 
     Returns:
-        RGBA, cut to its outline with a border of 1 px that is transparent. The colours go on beyond the outline, so
-        that resampling draws no fringe.
+        RGBA, cropped to its outline with a transparent border of 1 px. The colours continue beyond the outline, so
+        resampling leaves no fringe.
 
     Raises:
         ValueError: If there is no such class.
     """
     if wnid not in CLASSES:
-        raise ValueError(f"classes must be of {', '.join(CLASSES)}, got {wnid!r}")
+        raise ValueError(f"classes must be among {', '.join(CLASSES)}, got {wnid!r}")
     paint, mask = Image.new("RGB", (_CANVAS, _CANVAS)), Image.new("L", (_CANVAS, _CANVAS))
     _DRAWINGS[wnid](rng, (ImageDraw.Draw(paint), ImageDraw.Draw(mask)))
     return _finish_sprite(rng, paint, mask, length)
@@ -49,9 +49,9 @@ def _finish_sprite(rng: np.random.Generator, paint: Image.Image, mask: Image.Ima
     """Give a drawing its skin, its light and its size.
 
     Args:
-        rng: Chooses the skin.
-        paint: Colours, RGB.
-        mask: Outline, L, of the same size.
+        rng: Random generator of the skin.
+        paint: The colours, RGB.
+        mask: The outline, grey levels, of the same size.
         length: Longer side of the outline in the picture, in pixels.
 
     Returns:
@@ -73,10 +73,10 @@ def _finish_sprite(rng: np.random.Generator, paint: Image.Image, mask: Image.Ima
 
 
 def draw_occluder(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Draw a thing that stands still before the objects: a post, a wall or a bush.
+    """Draw a thing that stands still in front of objects: a post, a wall or a bush.
 
     Args:
-        rng: Chooses.
+        rng: Random generator.
         size: Width and height of the picture, in pixels.
 
     Returns:

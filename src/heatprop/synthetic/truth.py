@@ -10,10 +10,10 @@ def class_names(scene: Scene) -> tuple[str, ...]:
     """Name the channels of a detector for a scene.
 
     Args:
-        scene: What is seen.
+        scene: The scene.
 
     Returns:
-        Names of its options' classes, in their order.
+        Names of the classes in the scene's options, in the same order.
     """
     return tuple(CLASSES[wnid] for wnid in scene.options.classes)
 
@@ -22,11 +22,11 @@ def scene_truth(scene: Scene, video: str = "video") -> GroundTruth:
     """Box the objects of all frames, as the annotations of a rendered video hold them.
 
     Args:
-        scene: What is seen.
-        video: Its name.
+        scene: The scene.
+        video: Name of the video.
 
     Returns:
-        ``label`` is the place of the class in the options, from 0; ``frame`` counts from 0.
+        Boxes; ``label`` is the index of the class in the options, from 0, and ``frame`` counts from 0.
     """
     labels = {wnid: place for place, wnid in enumerate(scene.options.classes)}
     rows = [

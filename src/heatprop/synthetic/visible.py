@@ -1,4 +1,4 @@
-"""Boxes of a frame: the extents of what is to be seen of each object."""
+"""Boxes of a frame: the extent of the visible part of each object."""
 
 import numpy as np
 
@@ -7,28 +7,27 @@ from heatprop.synthetic.rendering import COVERED, Mask, cover, render_thing
 from heatprop.synthetic.scenes import Scene
 
 _LEAST_SHARE = 0.25
-"""An object has no box where less of it can be seen."""
+"""An object gets no box if a smaller share of it is visible."""
 _LEAST_SIDE = 4
-"""Nor where its box would be narrower or lower, in pixels."""
+"""An object gets no box that would be narrower or lower than this, in pixels."""
 _HIDDEN_SHARE = 0.1
-"""An object is occluded where more of its part in the picture lies behind nearer things."""
+"""An object is occluded if a larger share of its part in the picture lies behind nearer things."""
 
 
 def annotate_frame(scene: Scene, frame: int) -> Annotation:
-    """Box the objects of a frame at the middle of its exposure, without rendering its picture.
+    """Box the objects of a frame at the middle of its exposure, without rendering the picture.
 
-    A box spans the pixels that the object covers by one half or more, that are in the picture, and that no nearer
-    thing covers; as in ImageNet VID the last pixel is included, so that a box of one pixel has x2 = x1. Motion blur
-    and defocus do not widen it.
+    A box spans the pixels that the object covers by one half or more, that lie in the picture, and that no nearer
+    thing covers. As in ImageNet VID, the last pixel is included, so a box of one pixel has x2 = x1. Motion blur and
+    defocus do not widen it.
 
-    No box is given to an object of which less than 25 % can be seen (pixels to be seen, over all its pixels, those
-    beyond the border too), or whose box would be less than 4 px wide or high. ``occluded`` is set where more than
-    10 % of its pixels inside the picture are hidden by nearer things; being cut by the border alone does not set it.
-    ``generated`` is never set.
+    An object gets no box if less than 25 % of it is visible (visible pixels over all its pixels, including those beyond
+    the border), or if its box would be less than 4 px wide or high. ``occluded`` is set if nearer things hide more than
+    10 % of its pixels inside the picture; being cut off by the border alone does not. ``generated`` is never set.
 
     Args:
-        scene: What is seen.
-        frame: From 0.
+        scene: The scene.
+        frame: Number of the frame, from 0.
 
     Returns:
         Picture size and objects, the farthest first.
@@ -56,7 +55,7 @@ def extents(mask: Mask) -> tuple[float, float, float, float] | None:
     """Box the pixels of a mask.
 
     Args:
-        mask: Shape ``(H, W)``.
+        mask: The mask, shape ``(H, W)``.
 
     Returns:
         First and last column and row, ``(x1, y1, x2, y2)``; ``None`` for an empty mask.
