@@ -1,4 +1,4 @@
-"""Street scenes with cuts: what the memory carries across them, and that a reset at each cut ends it."""
+"""Street scenes with cuts: what the memory carries across cuts, and how a reset at each cut stops it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,20 +9,20 @@ from heatprop.demo.detection import FrameFaces, detect_per_frame, detect_with_me
 from heatprop.demo.measures import GHOST_SCORE, carried_over_mask, ghost_mask
 from heatprop.video.scenes import SceneCuts
 
-LOWEST_SCORE = 0.05  # of what the memory holds
+LOWEST_SCORE = 0.05  # lowest score that the memory holds
 
 
 class Scenes(NamedTuple):
-    """The clip, detected with memory that crosses the cuts and with memory that does not.
+    """The clip, detected with memory that crosses the cuts and with memory that is reset there.
 
     Attributes:
-        clip: Its frames.
-        first: Number of the first one in the file.
-        cuts: Frames with which a scene starts, as one sees it, counted from `first`.
-        cuts_found: The same as ``heatprop.video.scenes`` finds them.
-        alone: What the detector alone finds in each frame.
-        crossing: What is found with memory and no reset.
-        resetting: What is found with memory that is reset at the cuts that were found.
+        clip: The frames of the clip.
+        first: Number of its first frame in the file.
+        cuts: Frames at which a new scene starts, as a viewer sees it, counted from `first`.
+        cuts_found: The cuts that ``heatprop.video.scenes`` finds.
+        alone: The detections of the detector alone in each frame.
+        crossing: The detections with memory and no reset.
+        resetting: The detections with memory that is reset at each cut that was found.
     """
 
     clip: Clip
@@ -34,7 +34,7 @@ class Scenes(NamedTuple):
     resetting: list[FrameFaces]
 
     def ghosts(self, found: Sequence[FrameFaces], *, score: float = GHOST_SCORE) -> list[int]:
-        """Count in each frame the ghosts that come from the scene before."""
+        """Count the ghosts from the scene before in each frame."""
         counts = []
         for frame, (each, alone) in enumerate(zip(found, self.alone, strict=True)):
             since_cut = frame - max((cut for cut in self.cuts if cut <= frame), default=0) + 1
@@ -42,28 +42,28 @@ class Scenes(NamedTuple):
         return counts
 
     def ghost_frames(self, found: Sequence[FrameFaces], *, score: float = GHOST_SCORE) -> dict[int, int]:
-        """Count the frames with such ghosts after each cut, by the cut's number in the file."""
+        """Count the frames with ghosts from the scene before that follow each cut, by the cut's number in the file."""
         ghosts = self.ghosts(found, score=score)
         ends = (*self.cuts[1:], len(ghosts))
         frames = {cut: ghosts[cut:end] for cut, end in zip(self.cuts, ends, strict=True)}
         return {self.first + cut: sum(count > 0 for count in counts) for cut, counts in frames.items()}
 
     def ghosts_per_frame(self, found: Sequence[FrameFaces]) -> float:
-        """Count all boxes where the detector alone sees nothing, of any scene, per frame."""
+        """Count the boxes per frame, from any scene, where the detector alone sees nothing."""
         pairs = zip(found, self.alone, strict=True)
         return sum(int(ghost_mask(each, alone.boxes).sum()) for each, alone in pairs) / len(found)
 
 
 def run_bikes(detector: FaceDetector, *, first: int, frame_count: int) -> Scenes:
-    """Run the clip with memory, without and with a reset at each cut that ``SceneCuts`` finds.
+    """Run the clip with memory, once without and once with a reset at each cut that ``SceneCuts`` finds.
 
     Args:
         detector: A :class:`heatprop.faces.CenterFace`.
         first: Number of the first frame.
-        frame_count: How many.
+        frame_count: How many frames to use.
 
     Returns:
-        What was found.
+        The clip with its detections.
     """
     clip = load_clip(BIKES, first=first, count=frame_count)
     is_cut = SceneCuts()

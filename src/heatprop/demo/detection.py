@@ -21,10 +21,10 @@ class FrameFaces(NamedTuple):
     """The detections of one frame.
 
     Attributes:
-        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
-        scores: Shape ``(n,)``, by falling score.
-        network_scores: The network's own, shape ``(n,)``.
-        ages: For how many frames the memory has had it, shape ``(n,)``.
+        boxes: Boxes ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
+        scores: Scores in falling order, shape ``(n,)``.
+        network_scores: The network's own scores, shape ``(n,)``.
+        ages: How many frames the memory has held each detection, shape ``(n,)``.
     """
 
     boxes: Array
@@ -38,10 +38,10 @@ class TimedDetector:
 
     Args:
         detector: A :class:`heatprop.faces.CenterFace`.
-        advance: Called with the number of frames that were done, after each batch.
+        advance: Called after each batch with its number of frames.
 
     Attributes:
-        seconds: How long it has run.
+        seconds: How long it has run, in seconds.
         frames: How many frames it has seen.
     """
 
@@ -60,7 +60,7 @@ class TimedDetector:
 
 
 def read_maps(detector: Callable[[Tensor], Any], images: NDArray[np.uint8]) -> HeadMaps:
-    """Run CenterFace over frames, once.
+    """Run CenterFace over frames once.
 
     Args:
         detector: A :class:`heatprop.faces.CenterFace`.
@@ -78,15 +78,15 @@ def read_maps(detector: Callable[[Tensor], Any], images: NDArray[np.uint8]) -> H
 
 
 def replace_maps(maps: HeadMaps, frames: list[int], new: HeadMaps) -> HeadMaps:
-    """Put the maps of some frames in the place of others.
+    """Replace the maps of some frames.
 
     Args:
         maps: Maps of T frames.
         frames: Numbers of the frames to replace.
-        new: Their maps.
+        new: New maps of these frames.
 
     Returns:
-        Maps of T frames.
+        Maps of T frames, with the new ones in place.
     """
     index = torch.tensor(frames, dtype=torch.int64)
     heatmap, offset, size = (_map(maps, name).index_copy(0, index, _map(new, name)) for name in _MAPS)
@@ -100,7 +100,7 @@ def detect_per_frame(maps: HeadMaps) -> list[FrameFaces]:
         maps: Maps of T frames.
 
     Returns:
-        What is found in each of them.
+        The detections of each frame.
     """
     alone = HeatmapPropagator(peak_kernel=3)
     return _found(alone(maps.heatmap, maps.offset, maps.size).detections)  # T streams of one frame each
@@ -111,7 +111,7 @@ def detect_with_memory(maps: HeadMaps, *, resets: Collection[int] = ()) -> list[
 
     Args:
         maps: Maps of T frames.
-        resets: Numbers of the frames with which the memory starts again.
+        resets: Numbers of the frames at which the memory starts afresh.
 
     Returns:
         One output per frame.
@@ -125,7 +125,7 @@ def detect_with_memory(maps: HeadMaps, *, resets: Collection[int] = ()) -> list[
 
 
 def found_in(outputs: list[PropagatorOutput]) -> list[FrameFaces]:
-    """Read what is found in each frame from the propagator's outputs."""
+    """Read the detections of each frame from the propagator's outputs."""
     return [_found(output.detections)[0] for output in outputs]
 
 

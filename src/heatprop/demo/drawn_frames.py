@@ -1,4 +1,4 @@
-"""Frames with boxes, captions and a strip that shows what was found so far; Pillow."""
+"""Draw frames with boxes, captions and a strip that shows what was found so far; uses Pillow."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -19,15 +19,15 @@ BACKGROUND: Colour = (24, 24, 27)
 _LIGHT: Colour = (245, 245, 245)
 _AHEAD: Colour = (70, 70, 75)  # frames that are still to come
 _GAP = 8  # pixels around panels
-_WIDE_TICK = 5  # pixels of a frame in the strip from which on there is a gap to the next
+_WIDE_TICK = 5  # a frame wider than this in the strip, in pixels, has a gap to the next
 
 
 class Tag(NamedTuple):
-    """A word at the lower edge of a picture; a red one comes with a red frame.
+    """A label at the lower edge of a picture; a red label comes with a red border.
 
     Attributes:
-        text: The word; nothing is drawn where it is empty.
-        colour: Behind it.
+        text: The text; nothing is drawn if it is empty.
+        colour: Colour of the background.
     """
 
     text: str = ""
@@ -35,14 +35,14 @@ class Tag(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One of the pictures side by side.
+    """One of several pictures side by side.
 
     Attributes:
-        image: With its boxes, shape ``(H, W, 3)``, ``uint8``.
-        title: What is shown, above it.
-        status: What happens in this frame, above it on the right.
+        image: The picture with its boxes, shape ``(H, W, 3)``, ``uint8``.
+        title: Title above the picture.
+        status: What happens in this frame, above the picture on the right.
         tag: What is wrong in this frame.
-        strip: A colour for each frame of the clip, those to come ``None``; no strip where it is empty.
+        strip: A colour for each frame of the clip, ``None`` for frames still to come; empty for no strip.
     """
 
     image: Image
@@ -53,12 +53,12 @@ class Panel(NamedTuple):
 
 
 def draw_found(image: Image, found: FrameFaces, *, score: float, numbers: bool = True) -> Image:
-    """Draw the boxes of at least that score: blue, or orange where the network's own score is lower.
+    """Draw the boxes of at least a score: blue, or orange if the network's own score is lower.
 
     Args:
         image: RGB picture, shape ``(H, W, 3)``, ``uint8``.
-        found: What was found in it.
-        score: Lowest score that is drawn.
+        found: The detections in the picture.
+        score: Lowest score of a box to draw.
         numbers: Whether to write the score at each box.
 
     Returns:
@@ -74,9 +74,9 @@ def face_colour(alone: float, shown: float, *, score: float) -> Colour:
     """Choose the strip's colour for a frame: found, kept by the memory, or lost.
 
     Args:
-        alone: The face's score by the detector alone.
-        shown: Its score in this panel.
-        score: From which on it counts as found.
+        alone: The face's score from the detector alone.
+        shown: The face's score in this panel.
+        score: Lowest score that counts as found.
 
     Returns:
         RGB.
@@ -90,9 +90,9 @@ def compose(panels: Sequence[Panel], caption: str, key: Sequence[tuple[Colour, s
     """Put panels side by side, with titles above, strips below, and a caption with a key of colours.
 
     Args:
-        panels: At least one, all pictures of one shape.
+        panels: At least one panel; all pictures have the same shape.
         caption: What to write below, on the left.
-        key: Colours and what they mean, below on the right.
+        key: Colours and their meanings, to write below, on the right.
 
     Returns:
         A picture with even sides.
@@ -114,10 +114,10 @@ def compose(panels: Sequence[Panel], caption: str, key: Sequence[tuple[Colour, s
 
 
 def compose_rows(rows: Mapping[str, Sequence[tuple[Image, Tag]]], captions: Sequence[str]) -> Image:
-    """Put rows of pictures under each other: a title over each row, a caption under each column.
+    """Stack rows of pictures, with a title above each row and a caption below each column.
 
     Args:
-        rows: Title and pictures of each row, all pictures of one shape.
+        rows: Title and pictures of each row; all pictures have the same shape.
         captions: What to write under each column.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The demo's videos: what is in them, frame by frame."""
+"""The demo's videos, made frame by frame."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -12,7 +12,7 @@ from heatprop.video import VideoWriter
 from heatprop.video.drawing import CARRIED, SEEN
 
 _TITLES = ("per frame", "with memory")
-_SLOW_RATE = 10  # frames a second: a face that is lost for one frame of thirty a second is gone before one sees it
+_SLOW_RATE = 10  # frames per second: at thirty, a face lost for one frame is back before anyone notices
 _QUIET: Colour = (150, 150, 155)
 _FACE_KEY: tuple[tuple[Colour, str], ...] = ((SEEN, "found"), (CARRIED, "kept by memory"), (LOST, "lost"))
 _SCENE_KEY: tuple[tuple[Colour, str], ...] = (

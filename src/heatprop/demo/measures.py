@@ -1,4 +1,4 @@
-"""What the demo counts, against reference boxes or against the detector alone."""
+"""What the demo measures, against reference boxes or against the detector alone."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 from heatprop.demo.detection import Array, FrameFaces
 from heatprop.evaluation.overlap import iou
 
-FOUND_SCORE = 0.5  # from this score on an object counts as found
-GHOST_SCORE = 0.3  # from this score on a box that is nothing's counts as a ghost
-_SAME_OVERLAP = 0.5  # IoU from which on two boxes are one object
-_NO_OVERLAP = 0.1  # IoU under which they have nothing to do with each other
+FOUND_SCORE = 0.5  # an object with at least this score counts as found
+GHOST_SCORE = 0.3  # a box on no object with at least this score counts as a ghost
+_SAME_OVERLAP = 0.5  # two boxes with at least this IoU are one object
+_NO_OVERLAP = 0.1  # two boxes with a lower IoU have nothing to do with each other
 
 
 class FaceMeasures(NamedTuple):
-    """What one way of detecting one object in one clip is worth.
+    """How well one way of detecting finds one object in one clip.
 
     Attributes:
-        recall: Share of the frames in which it is found: score and IoU with the reference at least 0.5.
-        degraded_recall: The same on the degraded frames only; ``None`` where there are none.
-        lowest_score: Its lowest score in a frame, 0 where no box is on it.
-        gaps: Runs of frames without it between the first and the last frame with it.
+        recall: Share of the frames in which the object is found: score and IoU with the reference at least 0.5.
+        degraded_recall: Recall on the degraded frames only; ``None`` if there are none.
+        lowest_score: The object's lowest score in a frame, 0 if no box is on it.
+        gaps: Runs of frames without the object between the first and the last frame with it.
         ghosts_per_frame: Boxes of score 0.3 and more that do not overlap the reference (IoU under 0.1).
-        jitter: Mean change of its score from one frame to the next.
+        jitter: Mean change of the object's score from one frame to the next.
     """
 
     recall: float
@@ -39,12 +39,12 @@ def measure_faces(found: Sequence[FrameFaces], reference: Array, degraded: Seque
     """Compare detections with the reference.
 
     Args:
-        found: What was found in each of T frames.
+        found: The detections of each of T frames.
         reference: The object's box in each frame, shape ``(T, 4)``, in pixels.
         degraded: Numbers of the degraded frames.
 
     Returns:
-        All the numbers of the table.
+        All measures.
     """
     scores = object_scores(found, reference)
     hits = scores >= FOUND_SCORE
@@ -61,10 +61,10 @@ def measure_faces(found: Sequence[FrameFaces], reference: Array, degraded: Seque
 
 
 def object_scores(found: Sequence[FrameFaces], reference: Array) -> Array:
-    """Read the object's score in each frame: the highest of a box with an IoU of 0.5 or more, else 0.
+    """Read the object's score in each frame: the highest score of a box with an IoU of 0.5 or more, else 0.
 
     Args:
-        found: What was found in each of T frames.
+        found: The detections of each of T frames.
         reference: The object's box in each frame, shape ``(T, 4)``, in pixels.
 
     Returns:
@@ -76,21 +76,21 @@ def object_scores(found: Sequence[FrameFaces], reference: Array) -> Array:
 
 
 def count_gaps(hits: NDArray[np.bool_]) -> int:
-    """Count the runs of misses between the first and the last hit; 0 where there is none."""
+    """Count the runs of misses between the first and the last hit; 0 if there are none."""
     between = np.trim_zeros(hits.astype(int))
     return int((np.diff(between) == -1).sum())
 
 
 def ghost_mask(frame: FrameFaces, real: Array, *, score: float = GHOST_SCORE) -> NDArray[np.bool_]:
-    """Mark which detections of a frame are ghosts: of that score or more, and overlapping no real box.
+    """Mark which detections of a frame are ghosts: their score is high enough, and they overlap no real box.
 
     Args:
-        frame: What was found.
-        real: Boxes of what is there, shape ``(m, 4)``, in pixels.
-        score: Lowest score that counts.
+        frame: The detections of the frame.
+        real: Boxes of the objects that are really there, shape ``(m, 4)``, in pixels.
+        score: Lowest score of a ghost.
 
     Returns:
-        Shape ``(n,)``, ``bool``.
+        True for ghosts, shape ``(n,)``, ``bool``.
     """
     best = overlaps(frame.boxes, real).max(axis=1, initial=0.0)
     return np.asarray((frame.scores >= score) & (best < _NO_OVERLAP))
@@ -99,29 +99,29 @@ def ghost_mask(frame: FrameFaces, real: Array, *, score: float = GHOST_SCORE) ->
 def carried_over_mask(
     frame: FrameFaces, alone: FrameFaces, since_cut: int, *, score: float = GHOST_SCORE
 ) -> NDArray[np.bool_]:
-    """Mark which detections are ghosts of the scene before: older than their scene, where nothing is.
+    """Mark which detections are ghosts of the scene before: older than their scene, with no object there.
 
     Args:
-        frame: What was found with memory.
-        alone: What the detector alone finds in the same frame: what is there.
-        since_cut: How many frames the scene is old, 1 in its first frame.
-        score: Lowest score that counts.
+        frame: The detections with memory.
+        alone: The detections of the detector alone in the same frame, which show what is really there.
+        since_cut: Age of the scene in frames, 1 in its first frame.
+        score: Lowest score of a ghost.
 
     Returns:
-        Shape ``(n,)``, ``bool``.
+        True for such ghosts, shape ``(n,)``, ``bool``.
     """
     return ghost_mask(frame, alone.boxes, score=score) & (frame.ages > since_cut)
 
 
 def overlaps(boxes: Array, others: Array) -> Array:
-    """Divide the common area of each box and each other one by the area of their union.
+    """Compute the IoU of each box with each of the others.
 
     Args:
-        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``.
-        others: Shape ``(m, 4)``.
+        boxes: Boxes ``(x1, y1, x2, y2)``, shape ``(n, 4)``.
+        others: Other boxes, shape ``(m, 4)``.
 
     Returns:
-        Shape ``(n, m)``; 0 where the boxes have no common area.
+        IoU, shape ``(n, m)``; 0 where the boxes do not overlap.
     """
     n, m = len(boxes), len(others)
     return iou(np.repeat(boxes, m, axis=0), np.tile(others, (n, 1))).reshape(n, m)

@@ -24,14 +24,14 @@ Rows = list[list[str]]
 
 
 class DemoResults(NamedTuple):
-    """Everything that the report says.
+    """Everything that goes into the report.
 
     Attributes:
-        trials: The face in the car, by name.
+        trials: The trials with the face in the car, by name.
         scenes: The street scenes.
-        network_seconds: How long the network took for a frame of the face.
-        seconds: How long the demo took.
-        command: What gives the same results again.
+        network_seconds: How long the network took per frame of the face, in seconds.
+        seconds: How long the demo took, in seconds.
+        command: The command that gives the same results again.
     """
 
     trials: dict[str, Trial]
@@ -42,7 +42,7 @@ class DemoResults(NamedTuple):
 
     @property
     def last(self) -> Trial:
-        """The trial that the pictures show."""
+        """The last trial, which the pictures show."""
         return list(self.trials.values())[-1]
 
 
@@ -50,9 +50,9 @@ def print_results(results: DemoResults, files: Sequence[Path], console: Console)
     """Print the tables, what was degraded, and where the files are.
 
     Args:
-        results: What to print.
-        files: What was written.
-        console: Where.
+        results: The results.
+        files: The files that were written.
+        console: The console to print on.
     """
     for title, rows in ((_face_title(results), _face_rows(results)), (_scenes_title(results), _scene_rows(results))):
         table = Table(title=title, title_justify="left", title_style="bold")
@@ -72,8 +72,8 @@ def write_results(results: DemoResults, out: Path) -> list[Path]:
     """Write report.md and report.json.
 
     Args:
-        results: What to write.
-        out: The folder.
+        results: The results.
+        out: Folder for the files.
 
     Returns:
         The files.
@@ -103,7 +103,7 @@ def _face_rows(results: DemoResults) -> Rows:
 
 
 def _real_loss_row(results: DemoResults) -> list[str]:
-    """Make the row of the frames that the clip itself loses; empty where it loses none."""
+    """Make the row of the frames that the untouched clip loses; empty if it loses none."""
     trial = results.trials["compressed"]
     loss = trial.real_loss
     if not loss:
@@ -113,7 +113,7 @@ def _real_loss_row(results: DemoResults) -> list[str]:
 
 
 def _scene_rows(results: DemoResults) -> Rows:
-    """Make the table of the scenes: a heading, then for each cut how many frames a ghost lasts."""
+    """Make the table of the scenes: a heading, then a row for each cut with how many frames a ghost lasts."""
     scenes = results.scenes
     scores = (GHOST_SCORE, LOWEST_SCORE)
     counts = [
@@ -124,12 +124,12 @@ def _scene_rows(results: DemoResults) -> Rows:
 
 
 def notes(results: DemoResults) -> list[str]:
-    """Say in sentences what the words mean, what was degraded, and what else there is to know."""
+    """Explain in sentences what the words mean, what was degraded, and what else there is to know."""
     scenes = results.scenes
     crossing, resetting = (scenes.ghosts_per_frame(found) for found in (scenes.crossing, scenes.resetting))
     frames = sum(len(trial.images) for trial in results.trials.values())
     memory = sum(trial.memory_seconds for trial in results.trials.values()) / frames
-    faded = " Those left fade away behind faces that were lost or moved farther in a frame than the memory's radius."
+    faded = " The rest fade away behind faces that were lost or moved farther in a frame than the memory's radius."
     return [
         "Found: score 0.5 and IoU 0.5 with the box of the same detector on the pristine clip. Gap: a run of misses "
         "between hits. Ghost: score 0.3 and nothing there (IoU below 0.1). Jitter: mean change of the face's score "

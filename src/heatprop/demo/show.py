@@ -21,7 +21,7 @@ from heatprop.demo.stills import (
 from heatprop.faces import CenterFace
 from heatprop.running.videos import OnFrame
 
-# What `quick` leaves of the clips: of the second one the scenes around the cut with the longest ghost.
+# How much of the clips `quick` uses: of the second one, the scenes around the cut with the longest ghost.
 _QUICK_CARPHONE = 40
 _QUICK_BIKES = 125, 40
 
@@ -32,10 +32,10 @@ def run_demo(
     """Run CenterFace on real clips with and without memory, print the difference, and write it to files.
 
     Args:
-        out: Folder for the files; made if it is not there.
-        degrade: Whether to run the clip once more with single frames degraded on purpose.
-        quick: Whether to take a part of each clip only.
-        seed: Of which frames are degraded and how, at least 0.
+        out: Folder for the files; created if it does not exist.
+        degrade: Whether to run the clip again with single frames degraded on purpose.
+        quick: Whether to use only a part of each clip.
+        seed: Random seed of which frames are degraded and how, at least 0.
         on_frame: Called after each frame that the network has seen.
 
     Raises:
@@ -61,7 +61,7 @@ def run_demo(
 def _detect(
     *, degrade: bool, quick: bool, seed: int, on_frame: OnFrame | None
 ) -> tuple[dict[str, Trial], Scenes, float]:
-    """Run everything, and tell how many seconds a frame of the first clip takes the network."""
+    """Run both clips; also return the network's seconds per frame of the first one."""
     frame_count = _QUICK_CARPHONE if quick else CARPHONE_FRAMES
     first, bikes_count = _QUICK_BIKES if quick else (0, BIKES_FRAMES)
     total = count_frames(frame_count=frame_count, do_degrade=degrade, seed=seed) + bikes_count
@@ -79,7 +79,7 @@ def _detect(
 
 
 def _write_files(trials: dict[str, Trial], scenes: Scenes, out: Path) -> list[Path]:
-    """Write pictures and videos: of the degraded clip, or of the clip as it is where there is no other."""
+    """Write pictures and videos of the degraded clip, or of the original clip if there is no other."""
     trial = list(trials.values())[-1]
     names = ("side_by_side.mp4", "side_by_side.png", "score_timeline.png", "heatmap_strip.png")
     scene_names = ("scene_cuts.mp4", "scene_cut.png")
@@ -95,6 +95,6 @@ def _write_files(trials: dict[str, Trial], scenes: Scenes, out: Path) -> list[Pa
 
 
 def _command(out: Path, degrade: bool, quick: bool, seed: int) -> str:
-    """Write down what gives the same results again."""
+    """Build the command that gives the same results again."""
     options = {"--no-degrade": not degrade, "--quick": quick, f"--seed {seed}": seed != 0}
     return " ".join(["heatprop demo", f"--out {out}", *(option for option, given in options.items() if given)])

@@ -1,4 +1,4 @@
-"""The demo's pictures: the score over time, the heatmaps of one frame, and a few frames both ways."""
+"""The demo's pictures: the score over time, heatmaps of one frame, and a few frames with and without memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ from heatprop.formats.whole_files import replacing
 from heatprop.plots import heatmap_strip, score_timeline
 from heatprop.video.drawing import CARRIED, SEEN
 
-_COLOURS = 256  # of a picture file, so that it stays small
+_COLOURS = 256  # in a picture file, so that it stays small
 _CROP = 22  # cells around the face in the strip of heatmaps
 _AROUND_CUT = (-1, 0, 10, 20)  # frames of the picture of a cut
-_SCENE_WINDOW = (300, 180)  # the part of them that is shown, in pixels
+_SCENE_WINDOW = (300, 180)  # the part of these frames that is shown, in pixels
 _FACE_WINDOW = (264, 264)
 _FACE_WORDS = {SEEN: "found", CARRIED: "kept", LOST: "lost"}
 
 
 def write_timeline(trial: Trial, path: Path) -> None:
-    """Draw the face's score over the frames."""
+    """Plot the face's score over the frames."""
     figure = score_timeline(
         trial.alone_scores, trial.memory_scores, carried=trial.kept, degraded=trial.degraded, threshold=FOUND_SCORE
     )
@@ -34,7 +34,7 @@ def write_timeline(trial: Trial, path: Path) -> None:
 
 
 def write_heatmaps(trial: Trial, path: Path) -> None:
-    """Draw how the memory keeps the face on the frame that matters most."""
+    """Draw how the memory keeps the face in the frame that matters most."""
     frame = choose_moment(trial)
     now = trial.outputs[frame]
     rows, columns = now.heatmap.shape[2:]
@@ -48,13 +48,13 @@ def write_heatmaps(trial: Trial, path: Path) -> None:
 
 
 def write_side_by_side(trial: Trial, path: Path, *, columns: int = 4) -> None:
-    """Draw the frames around the one that matters most, like the paper's Fig. 3: above per frame, below with memory."""
+    """Draw the frames around the one that matters most, as in the paper's Fig. 3: per frame above, memory below."""
     first = min(choose_moment(trial) - 1, len(trial.images) - columns)
     _write_both_ways(trial, range(first, first + columns), path)
 
 
 def write_real_loss(trial: Trial, path: Path) -> None:
-    """Draw the longest loss that nobody made: the frame before, the first, middle and last one lost, the one behind."""
+    """Draw the longest loss without degradation: the frame before, the first, middle and last one lost, the next."""
     loss = trial.real_loss
     frames = (loss.start - 1, loss.start, loss[len(loss) // 2], loss[-1], loss.stop)
     _write_both_ways(trial, sorted({t for t in frames if 0 <= t < len(trial.images)}), path)
@@ -75,7 +75,7 @@ def _write_both_ways(trial: Trial, frames: Sequence[int], path: Path) -> None:
 
 
 def write_scene_cut(scenes: Scenes, path: Path) -> None:
-    """Draw frames around the cut with the longest ghost: above memory that crosses it, below memory that is reset."""
+    """Draw frames around the cut with the longest ghost: memory crosses the cut above, and is reset below."""
     lasting = scenes.ghost_frames(scenes.crossing)
     cut = max(lasting, key=lambda number: lasting[number]) - scenes.first
     frames = [min(cut + step, len(scenes.clip.images) - 1) for step in _AROUND_CUT]
@@ -93,13 +93,14 @@ def write_scene_cut(scenes: Scenes, path: Path) -> None:
 
 
 def choose_moment(trial: Trial) -> int:
-    """Choose the frame that shows best what the memory does.
+    """Choose the frame that best shows what the memory does.
 
-    It begins the longest run, of two frames at most, that only the memory sees, with the face found both ways
-    before and behind it; the first one in a tie. Without any, it is the frame where the memory helps most.
+    It begins the longest run, of two frames at most, that only the memory sees, with the face found both with and
+    without memory right before and after it; the first such run in a tie. If there is none, it is the frame where the
+    memory helps most.
 
     Args:
-        trial: A clip, detected both ways.
+        trial: A clip, detected with and without memory.
 
     Returns:
         The frame's number, at least 1.
@@ -125,7 +126,7 @@ def _scene_tag(best: float, *, ghost: bool) -> Tag:
 
 
 def _corner(images: Images, box: Array, size: tuple[int, int]) -> tuple[int, int]:
-    """Where a part of the picture begins that has a box in its middle."""
+    """Find the top left corner of a part of the picture that has a box in its middle."""
     height, width = images.shape[1:3]
     x, y = (box[0] + box[2] - size[0]) / 2, (box[1] + box[3] - size[1]) / 2
     return round(min(max(x, 0), width - size[0])), round(min(max(y, 0), height - size[1]))
