@@ -295,7 +295,7 @@ def test_detections_are_made_from_maps_that_are_there(made, finished, tmp_path):
 def test_a_missing_shard_is_named(made, tmp_path):
     plan = plan_of(made, tmp_path)
     process(plan, Counted(), shard=(0, 2))
-    with pytest.raises(ValueError, match=r"a file of each of 3 videos, got none of val/ILSVRC2015_val_00000001 \(1\)"):
+    with pytest.raises(ValueError, match=r"file for each of 3 videos, got none for val/ILSVRC2015_val_00000001 \(1\)"):
         gather(plan, truth_of(plan))
 
 
@@ -359,7 +359,7 @@ def test_videos_of_one_name_and_odd_sizes_are_refused(made, tmp_path):
 
 @pytest.mark.parametrize("text", ["4/4", "1", "-1/4", "a/b", "0/0"])
 def test_a_shard_that_is_none_is_refused(text):
-    with pytest.raises(ValueError, match="shard must be a number from 0 and how many there are"):
+    with pytest.raises(ValueError, match="shard must be a number from 0 and the number of shards"):
         parse_shard(text)
 
 
@@ -484,7 +484,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same(made, checkpoint, 
 def test_the_command_names_a_missing_picture_and_skips_it_on_demand(data, checkpoint, tmp_path):
     (data / "Data" / "VID" / f"{LOST}.JPEG").unlink()
     arguments = ("--data", data, "--out", tmp_path / "out", "--checkpoint", checkpoint)
-    assert f"{LOST}.JPEG must be there, got no such file" in run(app, "reproduce", *arguments, code=1).stderr
+    assert f"{LOST}.JPEG must exist, got no such file" in run(app, "reproduce", *arguments, code=1).stderr
     assert "pictures that could not be read: 1" in run(app, "reproduce", *arguments, "--skip-bad").stderr
     assert len(figures(tmp_path / "out")["pictures_skipped"]) == 1
 
@@ -492,7 +492,7 @@ def test_the_command_names_a_missing_picture_and_skips_it_on_demand(data, checkp
 def test_a_wrong_class_count_is_named_and_leaves_the_folder_free(made, checkpoint, tmp_path):
     arguments = ("--data", made, "--out", tmp_path / "out")
     said = run(app, "reproduce", *arguments, "--checkpoint", checkpoint, "--classes", "dog,car,bus", code=1).stderr
-    assert "has 2 classes, got 3 by --classes" in said
+    assert "has 2 classes, got 3 from --classes" in said
     plain = tmp_path / "plain.pt"
     torch.save({"state_dict": torch.load(checkpoint, weights_only=True)["state_dict"]}, plain)
     foreign = ("--checkpoint", plain, "--backbone", "resnet18", "--head-channels", 8, "--size", 64)
@@ -507,7 +507,7 @@ def test_what_is_no_detector_or_no_device_is_refused(made, checkpoint, tmp_path)
     assert "got no such file" in run(app, "reproduce", *arguments, "--checkpoint", tmp_path / "none.pt", code=1).stderr
     assert "must hold results of heatprop reproduce" in run(app, "reproduce", *arguments, code=1).stderr
     assert (
-        "the checkpoint's, resnet18, got dla34"
+        "the checkpoint, which has resnet18, got dla34"
         in run(app, "reproduce", *arguments, "--checkpoint", checkpoint, "--backbone", "dla34", code=1).stderr
     )
     (tmp_path / "text.pt").write_text("no weights")
@@ -532,7 +532,7 @@ def test_results_of_something_else_are_not_mixed(made, checkpoint, tmp_path):
     said = run(
         app, "reproduce", "--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--size", 96, code=1
     ).stderr
-    assert "got those of another size; choose another --out" in said
+    assert "got results that differ in size; choose another --out" in said
     (tmp_path / "frames.txt").write_text("val/ILSVRC2015_val_00000001/000000 1\n")
     said = run(
         app,
@@ -540,5 +540,5 @@ def test_results_of_something_else_are_not_mixed(made, checkpoint, tmp_path):
         *("--data", made, "--out", tmp_path, "--checkpoint", checkpoint, "--frames", tmp_path / "frames.txt"),
         code=1,
     ).stderr
-    assert "got those of another frames" in said
+    assert "got results that differ in frames" in said
     assert "give --checkpoint" in run(app, "reproduce", "--data", made, "--out", tmp_path, code=1).stderr

@@ -1,4 +1,4 @@
-"""The network over the frames of a video: its maps, sparse, in a file."""
+"""Run the network over the frames of a video and save its sparse maps in a file."""
 
 import time
 from collections.abc import Callable
@@ -24,8 +24,8 @@ class Network(NamedTuple):
     """A detector that is ready to run.
 
     Attributes:
-        detect: From letterboxed pictures ``(B, 3, S, S)``, RGB, ``uint8``, on its device, to maps of stride 4.
-        device: Where the pictures must be.
+        detect: Turns letterboxed pictures ``(B, 3, S, S)``, RGB, ``uint8``, on its device, into maps of stride 4.
+        device: Device that the pictures must be on.
     """
 
     detect: Callable[[Tensor], HeadMaps]
@@ -43,16 +43,16 @@ def save_video_maps(
     skip_bad: bool = False,
     on_frames: Callable[[int], None] = lambda count: None,
 ) -> None:
-    """Run the network over a video and write what it gives, sparse, with the objects in the network's pixels.
+    """Run the network over a video and write its sparse maps, with the objects in pixels of the network's input.
 
     Args:
-        plan: Where everything is.
-        video: Which.
+        plan: The plan, which says where everything is.
+        video: The video.
         network: The detector.
         truth: The video's objects in pixels of its pictures; ``frame`` is the frame's number, ``label`` counts from 1.
-        batch: Pictures at a time.
-        workers: Threads that read pictures.
-        skip_bad: Count pictures that cannot be read, and give them no score anywhere, instead of stopping.
+        batch: How many pictures the network gets at a time.
+        workers: How many threads read pictures.
+        skip_bad: Count pictures that cannot be read and treat them as empty, instead of stopping.
         on_frames: Called with the number of frames done since the last call.
 
     Raises:
@@ -85,13 +85,13 @@ def save_video_maps(
 
 
 def warm_up(network: Network, size: int) -> None:
-    """Run the network once, so that the first video's time is not that of loading kernels."""
+    """Run the network once, so that the first video's time does not include loading kernels."""
     with torch.inference_mode():
         network.detect(torch.zeros(1, 3, size, size, dtype=torch.uint8, device=network.device))
 
 
 def _detect_batch(pictures: list[Tensor | None], size: int, network: Network, packer: MapPacker) -> float:
-    """Add a batch's maps; returns the seconds that the network took."""
+    """Add the maps of a batch, and return the seconds that the network took."""
     with torch.inference_mode():
         squares = [letterbox(one[None].to(network.device), size)[0] for one in pictures if one is not None]
         maps, seconds = _timed(network, torch.cat(squares)) if squares else ((), 0.0)
@@ -111,7 +111,7 @@ def _timed(network: Network, squares: Tensor) -> tuple[tuple[Tensor, ...], float
     _wait(network.device)
     seconds = time.perf_counter() - start
     if maps.offset is None or maps.size is None:
-        raise ValueError("the network must give heatmap, offset and size, got no offset or no size")
+        raise ValueError("the network must return heatmap, offset and size, got no offset or no size")
     return (maps.heatmap, maps.offset, maps.size), seconds
 
 
@@ -133,7 +133,7 @@ def _fill_sizes(plan: Plan, video: Video, sizes: list[tuple[int, int] | None]) -
 
 
 def _in_network_pixels(truth: GroundTruth, video: Video, picture_wh: NDArray[np.int32], size: int) -> GroundTruth:
-    """Objects as saved maps have them: ``frame`` is the row of the frame, ``label`` the channel."""
+    """Convert objects to the form of saved maps: ``frame`` is the row of the frame, ``label`` the channel."""
     rows = {number: row for row, number in enumerate(video.numbers)}
     frame = np.array([rows[number] for number in truth.frame.tolist()], np.int64)
     boxes = []

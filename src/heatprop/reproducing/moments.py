@@ -1,4 +1,4 @@
-"""Fig. 3: moments in which the memory found what the detector alone lost; extra ``cli`` (Pillow)."""
+"""Fig. 3: moments when the memory found what the detector alone lost; extra ``cli`` (Pillow)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +16,9 @@ from heatprop.reproducing.propagating import read_video_detections
 from heatprop.video.drawing import annotate
 
 _SHOWN = 0.2
-"""Boxes of this score and more are drawn."""
+"""Lowest score of a box that is drawn."""
 _FOUND = 0.4
-"""Score that an object has before and after the moment, by the detector alone."""
+"""Lowest score from the detector alone that an object must have before and after the moment."""
 SIDE, GAP = 256, 6
 _METHODS = ("per frame", "HP")
 
@@ -27,9 +27,9 @@ class Moment(NamedTuple):
     """A frame in which the memory helped.
 
     Attributes:
-        video: Place of the video.
-        frame: Number of the frame; those before and after are shown too.
-        gain: What the memory added to the score.
+        video: Index of the video.
+        frame: Number of the frame; the frames before and after it are shown too.
+        gain: How much the memory added to the score.
     """
 
     video: int
@@ -42,11 +42,11 @@ def find_moments(truth: GroundTruth, hits: Mapping[str, TrackHits], *, count: in
 
     Args:
         truth: The objects that ``hits`` were made with.
-        hits: Of ``per frame`` and ``HP``, at a threshold below all scores.
-        count: How many, of different videos.
+        hits: Hits of ``per frame`` and ``HP``, at a threshold below all scores.
+        count: Largest number of moments, all from different videos.
 
     Returns:
-        Those of the largest gain, falling.
+        The moments with the largest gain, in falling order.
     """
     order = order_tracks(truth)
     alone, memory = (np.nan_to_num(hits[name].score) for name in _METHODS)
@@ -62,15 +62,15 @@ def find_moments(truth: GroundTruth, hits: Mapping[str, TrackHits], *, count: in
 
 
 def draw_moment(plan: Plan, video: Video, moment: Moment) -> NDArray[np.uint8] | None:
-    """Draw three frames: above what the detector found alone, below what it found with the memory.
+    """Draw three frames: the detections of the detector alone above, those with memory below.
 
     Args:
-        plan: Where everything is.
-        video: Whose moment.
-        moment: When.
+        plan: The plan, which says where everything is.
+        video: The video of the moment.
+        moment: The moment.
 
     Returns:
-        A picture, RGB; ``None`` where a frame's picture cannot be read.
+        An RGB picture; ``None`` if the picture of a frame cannot be read.
     """
     from heatprop.centernet.data.reading import read_picture  # it needs torchvision
 
@@ -93,15 +93,15 @@ def draw_moment(plan: Plan, video: Video, moment: Moment) -> NDArray[np.uint8] |
 
 
 def draw_moments(plan: Plan, truth: GroundTruth, hits: Mapping[str, TrackHits]) -> list[Path]:
-    """Draw the best moments into files.
+    """Draw the best moments and save them.
 
     Args:
-        plan: Where everything is.
+        plan: The plan, which says where everything is.
         truth: The objects that ``hits`` were made with.
-        hits: Of ``per frame`` and ``HP``.
+        hits: Hits of ``per frame`` and ``HP``.
 
     Returns:
-        The files: ``moment-1.png`` and so on.
+        Paths of the files: ``moment-1.png`` and so on.
     """
     from PIL import Image
 
@@ -120,7 +120,7 @@ def draw_moments(plan: Plan, truth: GroundTruth, hits: Mapping[str, TrackHits]) 
 
 
 def _inner(hits: TrackHits) -> BoolArray:
-    """Boxes whose track has a box in the frame before and in the frame after."""
+    """Mark boxes whose track has a box in the frame before and in the frame after."""
     follows = np.zeros(len(hits.track) + 1, np.bool_)
     follows[1:-1] = (np.diff(hits.track) == 0) & (np.diff(hits.frame) == 1)
     inner: BoolArray = follows[:-1] & follows[1:]
@@ -128,7 +128,7 @@ def _inner(hits: TrackHits) -> BoolArray:
 
 
 def _enlarge(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Small pictures to a shorter side of `SIDE` and large ones to it, so that letters can be read."""
+    """Scale a picture to a shorter side of `SIDE`, so that letters can be read."""
     from PIL import Image
 
     height, width = picture.shape[:2]

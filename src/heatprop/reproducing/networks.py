@@ -19,15 +19,15 @@ PAPER_SIZE, PAPER_BACKBONE = 512, "resnet101"
 
 
 class Weights(NamedTuple):
-    """A checkpoint and the CenterNet that it belongs to.
+    """A checkpoint and the CenterNet that it fits.
 
     Attributes:
         path: The file.
         classes: WordNet ids, in the order of the heatmap's channels.
         size: Side of the network's input, in pixels.
-        backbone: As `heatprop.centernet.CenterNet` calls it.
+        backbone: Name of the backbone, as in `heatprop.centernet.CenterNet`.
         head_channels: Channels inside the heads.
-        deformable: The neck's convolutions.
+        deformable: Version of the neck's deformable convolutions.
     """
 
     path: Path
@@ -46,21 +46,21 @@ def describe_weights(
     backbone: str | None = None,
     head_channels: int | None = None,
 ) -> Weights:
-    """Find out what a checkpoint needs: from the file if ``heatprop train`` wrote it, else what is said or the paper's.
+    """Find out what a checkpoint needs: from the file if ``heatprop train`` wrote it, else from arguments or the paper.
 
     Args:
         path: The file.
         classes: Names or WordNet ids, separated by commas; by default those of the file, or ImageNet VID's 30.
-        size: Side of the network's input; by default that of the training, or 512.
-        backbone: By default that of the file, or ``"resnet101"``.
-        head_channels: By default those of the file, or 64 (256 with DLA-34).
+        size: Side of the network's input, in pixels; by default that of the training, or 512.
+        backbone: Name of the backbone; by default that of the file, or ``"resnet101"``.
+        head_channels: Channels inside the heads; by default those of the file, or 64 (256 with DLA-34).
 
     Returns:
-        What is known of it; whether it fits shows when it is loaded.
+        The description; whether the weights fit it only shows when they are loaded.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a class is not known, or what is said differs from what the file says.
+        ValueError: If a class is not known, or an argument contradicts the file.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} must be a checkpoint, got no such file")
@@ -68,10 +68,10 @@ def describe_weights(
     said = {"backbone": backbone, "head_channels": head_channels}
     for name, value in said.items():
         if value is not None and own.get(name, value) != value:
-            raise ValueError(f"{name} must be the checkpoint's, {own[name]}, got {value}; leave it out")
+            raise ValueError(f"{name} must match the checkpoint, which has {own[name]}, got {value}; leave it out")
     names = tuple(own.get("classes", VID_WNIDS)) if classes is None else _parse_classes(classes)
     if len(own.get("classes", names)) != len(names):
-        raise ValueError(f"{path} has {len(own['classes'])} classes, got {len(names)} by --classes")
+        raise ValueError(f"{path} has {len(own['classes'])} classes, got {len(names)} from --classes")
     backbone = backbone or own.get("backbone", PAPER_BACKBONE)
     channels = head_channels or own.get("head_channels", 256 if backbone == "dla34" else 64)
     side = size or own.get("input_size", PAPER_SIZE)
@@ -82,14 +82,14 @@ def load_network(weights: Weights, device: str) -> Network:
     """Build the network, load its weights and put it on its device.
 
     Args:
-        weights: From `describe_weights`.
+        weights: The description, from `describe_weights`.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
 
     Returns:
         The network, ready to run.
 
     Raises:
-        ValueError: If the weights do not fit, or are of a backbone alone.
+        ValueError: If the weights do not fit, or are those of a backbone alone.
         heatprop.running.DetectorError: If there is no such device.
     """
     place = find_device(device)
@@ -110,7 +110,7 @@ def load_network(weights: Weights, device: str) -> Network:
 
 
 def _parse_classes(text: str) -> tuple[str, ...]:
-    """Read classes.
+    """Parse a list of classes.
 
     Args:
         text: Names of ImageNet VID's classes or any WordNet ids, separated by commas.
@@ -119,7 +119,7 @@ def _parse_classes(text: str) -> tuple[str, ...]:
         WordNet ids.
 
     Raises:
-        ValueError: If one is neither, or comes twice.
+        ValueError: If an entry is neither, or a class comes twice.
 
     Examples:
         >>> _parse_classes("dog, n02958343")
@@ -128,7 +128,7 @@ def _parse_classes(text: str) -> tuple[str, ...]:
     ids = {name: wnid for wnid, name in VID_WNIDS.items()}
     names = [name.strip() for name in text.split(",")]
     if unknown := [name for name in names if name not in ids and not (name[:1] == "n" and name[1:].isdecimal())]:
-        raise ValueError(f"classes must be of {', '.join(ids)} or WordNet ids, got {', '.join(unknown)}")
+        raise ValueError(f"classes must be among {', '.join(ids)} or WordNet ids, got {', '.join(unknown)}")
     found = tuple(ids.get(name, name) for name in names)
     if len(set(found)) < len(found):
         raise ValueError(f"classes must differ, got {text}")
@@ -141,7 +141,7 @@ def _detect(model: CenterNet, squares: Tensor) -> HeadMaps:
 
 
 def _read_description(path: Path) -> Mapping[str, Any]:
-    """What ``heatprop train`` wrote beside the weights; nothing where somebody else wrote the file."""
+    """Read what ``heatprop train`` wrote next to the weights; empty if another program wrote the file."""
     try:
         content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError):

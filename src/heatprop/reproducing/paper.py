@@ -1,4 +1,4 @@
-"""The paper's own figures, on ImageNet VID's validation set with ResNet-101, to stand beside what comes out here."""
+"""The paper's own results on ImageNet VID's validation set with ResNet-101, for comparison with ours."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ TABLE_1: Mapping[str, str] = {"per frame": "73.6/75.9", "interpolation": "73.6/7
 """Method -> mAP50 without and with Seq-NMS, in percent."""
 
 UNCOVERED: Mapping[float, float] = {0: 60.4, 1: 11.3, 2: 3.7, 3: 1.6, 4: 0.79, 5: 0.45}
-"""Table 2: radius -> pairs that it does not cover, in percent."""
+"""Table 2: radius -> share of pairs that it does not cover, in percent."""
 
 SWEEPS: Mapping[str, Mapping[float, float]] = {
     "radius": {0: 75.0, 1: 76.5, 2: 76.7, 3: 76.4, 4: 75.8, 5: 75.5},
@@ -42,7 +42,7 @@ AREAS: Mapping[str, Mapping[str, float]] = {
         "radius 5": 68.6,
     },
 }
-"""Fig. 5: motion -> run -> average precision in the legend, in percent, as far as its text can be extracted."""
+"""Fig. 5: motion -> run -> average precision in the legend, in percent, as far as the text can be extracted."""
 
 CLIPS = ("val/ILSVRC2015_val_00016000", "val/ILSVRC2015_val_00040001")
 """The videos of Fig. 4."""

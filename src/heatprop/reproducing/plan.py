@@ -1,4 +1,4 @@
-"""What is to be done: which videos, in which files, of which checkpoint. Whoever shares a folder agrees on it."""
+"""The plan: which videos, in which files, from which checkpoint. All processes that share a folder must agree on it."""
 
 import hashlib
 import json
@@ -23,10 +23,10 @@ class Video(NamedTuple):
     """A video and its frames, in their order.
 
     Attributes:
-        place: In ``FrameList.videos``.
-        name: ``val/ILSVRC2015_val_00000000``.
-        numbers: Of the frames, as in their file names.
-        pictures: Their files.
+        place: Index in ``FrameList.videos``.
+        name: Name of the video, such as ``val/ILSVRC2015_val_00000000``.
+        numbers: Numbers of the frames, as in their file names.
+        pictures: Picture files of the frames.
     """
 
     place: int
@@ -41,10 +41,10 @@ class Plan(NamedTuple):
     Attributes:
         data: The ``ILSVRC2015`` folder.
         out: Folder of the results.
-        frames: Of which frames.
+        frames: The frames.
         classes: WordNet ids of the detector's channels.
         size: Side of the network's input, in pixels.
-        checkpoint: `checkpoint_digest` of the weights, which every file notes.
+        checkpoint: `checkpoint_digest` of the weights, which every file records.
     """
 
     data: Path
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
         """List the videos, or every n-th of them.
 
         Args:
-            shard: Number from 0, and how many there are.
+            shard: Number of the shard, from 0, and the number of shards.
 
         Returns:
             Videos in the order of the list.
@@ -68,15 +68,15 @@ class Plan(NamedTuple):
         return [self._video(place, parts[place]) for place in range(shard[0], len(parts), shard[1])]
 
     def maps_file(self, video: Video) -> Path:
-        """Where a video's maps are."""
+        """Return the path of a video's maps."""
         return self.out / "maps" / f"{Path(video.name).name}.npz"
 
     def detections_file(self, video: Video) -> Path:
-        """Where a video's detections are."""
+        """Return the path of a video's detections."""
         return self.out / "detections" / f"{Path(video.name).name}.npz"
 
     def class_names(self) -> tuple[str, ...]:
-        """Name each channel; a class that is not of ImageNet VID is called by its id."""
+        """Name each channel; a class that is not in ImageNet VID is called by its id."""
         return tuple(VID_WNIDS.get(wnid, wnid) for wnid in self.classes)
 
     def _video(self, place: int, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Video:
@@ -93,12 +93,12 @@ def make_plan(
     size: int,
     checkpoint: str,
 ) -> Plan:
-    """Check what is asked for.
+    """Check the arguments and make a plan.
 
     Args:
         data: The ``ILSVRC2015`` folder.
         out: Folder of the results.
-        frames: Of which frames.
+        frames: The frames.
         classes: WordNet ids of the detector's channels.
         size: Side of the network's input, in pixels, a multiple of 32.
         checkpoint: `checkpoint_digest` of the weights.
@@ -107,7 +107,7 @@ def make_plan(
         The plan.
 
     Raises:
-        ValueError: If the side is none, or two videos would share a file.
+        ValueError: If ``size`` is not a multiple of 32, or two videos would share a file.
     """
     if size < 32 or size % 32:
         raise ValueError(f"size must be a multiple of 32, got {size}")
@@ -119,16 +119,16 @@ def make_plan(
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read which share of the videos is meant.
+    """Parse which shard of the videos is meant.
 
     Args:
-        text: ``"0/4"`` to ``"3/4"``.
+        text: Number of the shard, from 0, and the number of shards, such as ``"0/4"`` to ``"3/4"``.
 
     Returns:
-        Number from 0, and how many.
+        Number of the shard, and the number of shards.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the text is anything else.
 
     Examples:
         >>> parse_shard("3/4")
@@ -136,46 +136,46 @@ def parse_shard(text: str) -> tuple[int, int]:
     """
     number, slash, count = text.partition("/")
     if not (slash and number.isdecimal() and count.isdecimal() and int(number) < int(count)):
-        raise ValueError(f"shard must be a number from 0 and how many there are, such as 0/4 to 3/4, got {text!r}")
+        raise ValueError(f"shard must be a number from 0 and the number of shards, such as 0/4 to 3/4, got {text!r}")
     return int(number), int(count)
 
 
 def checkpoint_digest(path: str | PathLike[str]) -> str:
-    """Sum up a file's bytes: SHA-256, as hexadecimal digits."""
+    """Hash a file's bytes with SHA-256; returns hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_stamp(plan: Plan) -> None:
-    """Note what a folder's files are made from.
+    """Write down what the files in a folder are made from.
 
     Args:
-        plan: Folder, frames, classes, size and checkpoint.
+        plan: Plan with folder, frames, classes, size and checkpoint.
     """
     with replacing(plan.out / STAMP) as file:
         json.dump(_identity(plan), file, indent=2)
 
 
 def check_stamp(plan: Plan) -> None:
-    """Make sure that the files in a folder, if there are any, are made from the same.
+    """Make sure that the files in a folder, if there are any, are made from the same things as the plan's.
 
     Args:
-        plan: Folder, frames, classes, size and checkpoint.
+        plan: Plan with folder, frames, classes, size and checkpoint.
 
     Raises:
-        ValueError: If the folder holds the results of something else.
+        ValueError: If the folder holds results of something else.
     """
     if (plan.out / STAMP).exists():
         made, found = _identity(plan), read_stamp(plan.out)
         if different := sorted(key for key in made if found.get(key) != made[key]):
             raise ValueError(
-                f"{plan.out} must hold results of the same {', '.join(made)}, got those of another "
+                f"{plan.out} must hold results of the same {', '.join(made)}, got results that differ in "
                 f"{', '.join(different)}; choose another --out"
             )
 
 
 def read_stamp(out: Path) -> dict[str, Any]:
-    """Read what a folder's files are made from.
+    """Read what the files in a folder are made from.
 
     Args:
         out: Folder of the results.
@@ -187,7 +187,7 @@ def read_stamp(out: Path) -> dict[str, Any]:
         ValueError: If there are no results, or the file is damaged.
     """
     if not (out / STAMP).exists():
-        raise ValueError(f"{out} must hold results of heatprop reproduce, got no {STAMP}; give --checkpoint first")
+        raise ValueError(f"{out} must hold results of heatprop reproduce, got no {STAMP}; run it with --checkpoint")
     found: dict[str, Any] = load_json(out / STAMP)
     return found
 

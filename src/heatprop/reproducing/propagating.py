@@ -1,4 +1,4 @@
-"""From a video's maps to the detections of every run, in one file; and back to pixels of its pictures."""
+"""Turn a video's maps into the detections of every run, in one file; and convert boxes to pixels of its pictures."""
 
 import time
 from pathlib import Path
@@ -20,15 +20,15 @@ _NOTES = ("number", "picture_wh", "checkpoint", "network_seconds", "unread")
 
 
 class VideoRuns(NamedTuple):
-    """What a video's file of detections says about all runs together.
+    """What a video's detection file says about all runs together.
 
     Attributes:
-        frames: T.
-        picture_wh: Width and height of each frame, shape ``(T, 2)``.
+        frames: Number of frames T.
+        picture_wh: Width and height of each frame, shape ``(T, 2)``, in pixels.
         checkpoint: `heatprop.reproducing.plan.checkpoint_digest` of the weights.
-        network_seconds: That the network took for all frames.
-        seconds: Run -> what it took for all frames, without the network; of Seq-NMS: it alone.
-        unread: What was wrong with the pictures that were skipped.
+        network_seconds: Time of the network for all frames, in seconds.
+        seconds: Run -> its time for all frames without the network, in seconds; for Seq-NMS, its time alone.
+        unread: What was wrong with each picture that was skipped.
     """
 
     frames: int
@@ -40,14 +40,14 @@ class VideoRuns(NamedTuple):
 
 
 def save_video_detections(plan: Plan, video: Video) -> None:
-    """Propagate a video's saved maps in every way and write what is found, in pixels of the network's input.
+    """Propagate a video's saved maps in every run and write the detections, in pixels of the network's input.
 
     Args:
-        plan: Where everything is.
-        video: Which; its maps are there.
+        plan: The plan, which says where everything is.
+        video: The video; its maps must exist.
 
     Raises:
-        ValueError: If the maps are damaged, or of other frames.
+        ValueError: If the maps are damaged or belong to other frames.
     """
     path = plan.maps_file(video)
     maps = read_saved_maps(path)
@@ -69,17 +69,17 @@ def save_video_detections(plan: Plan, video: Video) -> None:
 
 
 def read_video_runs(path: Path, video: Video) -> VideoRuns:
-    """Read what a video's file says about all runs.
+    """Read what a video's detection file says about all runs.
 
     Args:
         path: The file.
-        video: Whose it must be.
+        video: The video that it must belong to.
 
     Returns:
         Sizes and times.
 
     Raises:
-        ValueError: If it is damaged or of other frames.
+        ValueError: If the file is damaged or belongs to other frames.
     """
     arrays = read_archive(path, (*_NOTES, "run", "seconds"))
     if arrays["number"].tolist() != video.numbers:
@@ -98,18 +98,18 @@ def read_video_detections(path: Path, video: Video, run: str, *, size: int, clip
     """Read one run's detections of a video.
 
     Args:
-        path: The video's file.
-        video: Whose.
+        path: Detection file of the video.
+        video: The video.
         run: Name of the run.
         size: Side of the network's input, in pixels.
         clip: Clip boxes to the pictures.
 
     Returns:
-        Boxes in pixels of the pictures; ``video`` is the place in the list, ``frame`` the frame's number, ``label``
-        counts from 1.
+        Boxes in pixels of the pictures; ``video`` is the index in the list, ``frame`` the number of the frame, and
+        ``label`` counts from 1.
 
     Raises:
-        ValueError: If it is damaged or has no such run.
+        ValueError: If the file is damaged or has no such run.
     """
     keys = tuple(f"{run}.{column}" for column in COLUMNS)
     arrays = read_archive(path, (*keys, "picture_wh", "number"))
@@ -125,12 +125,12 @@ def to_picture_pixels(boxes: NDArray[Any], picture_wh: NDArray[Any], size: int) 
     """Undo the letterbox: x = (x' - (size - r w) / 2) / r with r = size / max(w, h).
 
     Args:
-        boxes: ``(x1, y1, x2, y2)`` in pixels of the network's input, shape ``(n, 4)``.
+        boxes: Boxes ``(x1, y1, x2, y2)`` in pixels of the network's input, shape ``(n, 4)``.
         picture_wh: Width and height of each box's picture, shape ``(n, 2)``.
-        size: Side of the network's input.
+        size: Side of the network's input, in pixels.
 
     Returns:
-        In pixels of the pictures, shape ``(n, 4)``.
+        Boxes in pixels of the pictures, shape ``(n, 4)``.
 
     Examples:
         >>> to_picture_pixels(np.array([[256.0, 256.0, 384.0, 320.0]]), np.array([[1024, 768]]), 512)
@@ -143,6 +143,6 @@ def to_picture_pixels(boxes: NDArray[Any], picture_wh: NDArray[Any], size: int) 
 
 
 def _columns(name: str, found: Predictions) -> dict[str, NDArray[Any]]:
-    """Scores in 64 bits, since Seq-NMS gives such; boxes in the 32 bits that the propagator has."""
+    """Store scores in 64 bits, as Seq-NMS returns them, and boxes in the propagator's 32 bits."""
     kinds = {"frame": np.int32, "label": np.int32, "score": np.float64, "box": np.float32}
     return {f"{name}.{column}": getattr(found, column).astype(kind) for column, kind in kinds.items()}

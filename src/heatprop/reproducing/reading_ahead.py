@@ -1,4 +1,4 @@
-"""The pictures of a video, read ahead by threads while the network works; extra ``train`` (torchvision)."""
+"""Read the pictures of a video ahead in threads while the network works; extra ``train`` (torchvision)."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +14,16 @@ from heatprop.formats.bad_rows import Skipped
 def read_batches(
     paths: Sequence[Path], *, batch: int, workers: int, skipped: Skipped | None = None
 ) -> Iterator[list[Tensor | None]]:
-    """Read pictures in order, a batch ahead.
+    """Read pictures in order, one batch ahead.
 
     Args:
-        paths: Their files.
-        batch: Pictures at a time, at least 1.
-        workers: Threads that read, at least 1.
+        paths: Picture files.
+        batch: How many pictures a batch holds, at least 1.
+        workers: How many threads read, at least 1.
         skipped: Collects pictures that cannot be read; ``None`` stops at the first.
 
     Yields:
-        Pictures, RGB, shape ``(3, H, W)``, ``uint8``; ``None`` stands for one that was skipped.
+        Batches of RGB pictures, each of shape ``(3, H, W)``, ``uint8``; ``None`` stands for a skipped picture.
 
     Raises:
         ValueError: If a picture cannot be read.
@@ -39,12 +39,12 @@ def read_batches(
 
 
 def _read(path: Path, *, skip: bool) -> Tensor | str:
-    """A picture, or what is wrong with it."""
+    """Read a picture, or return what is wrong with it."""
     try:
         return read_picture(path)
     except (ValueError, OSError) as problem:
         if not skip:
-            raise ValueError(f"{problem}; --skip-bad goes on without it") from None
+            raise ValueError(f"{problem}; --skip-bad leaves it out") from None
         return str(problem)
 
 

@@ -1,4 +1,4 @@
-"""All figures of the paper from the detections of all videos, pooled: what a merge of shards is."""
+"""All results of the paper, from the pooled detections of all videos; this is also how shards are merged."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -25,15 +25,15 @@ class ReproducedResults(NamedTuple):
     """The paper's tables and figures.
 
     Attributes:
-        methods: Table 1; milliseconds per frame without the network.
-        network_milliseconds: What the network took per frame.
-        reports: Method -> everything that ``heatprop eval`` says: Table 3, classes, FGFA's split, flicker.
+        methods: Table 1; times in milliseconds per frame, without the network.
+        network_milliseconds: Time of the network per frame, in milliseconds.
+        reports: Method -> everything that ``heatprop eval`` reports: Table 3, classes, FGFA's split, flicker.
         precision: Run -> mAP50, in [0, 1]: Tables 2, 4 and 5.
         uncovered: Radius -> share of the pairs that move farther: Table 2.
         curves: Run -> motion -> precision against recall: Fig. 5.
         hits: ``per frame`` and ``HP`` -> the scores of each object in ``truth``: Figs. 3 and 4.
         truth: All objects.
-        frames: How many, of all videos.
+        frames: Number of frames of all videos.
         unread: What was wrong with each picture that was skipped.
     """
 
@@ -58,21 +58,21 @@ def gather(
     quantize: bool = False,
     on_run: Callable[[int, int], None] = lambda done, total: None,
 ) -> ReproducedResults:
-    """Compute every figure from the videos' files; one run is in memory at a time.
+    """Compute all results from the files of the videos, with one run in memory at a time.
 
     Args:
-        plan: Where everything is.
+        plan: The plan, which says where everything is.
         truth: All objects in pixels of their pictures, from `heatprop.formats.imagenet.read_vid`.
         rule: When a detection counts.
         clip: Clip boxes to the pictures.
         quantize: Round corners to whole cells before displacement is measured.
-        on_run: Called with the number of runs evaluated, and how many there are.
+        on_run: Called with the number of runs evaluated so far and the total number.
 
     Returns:
-        The figures.
+        The results.
 
     Raises:
-        ValueError: If a video's file is missing or damaged.
+        ValueError: If the file of a video is missing or damaged.
     """
     videos = plan.videos()
     files = _find_files(plan, videos)
@@ -109,11 +109,11 @@ def gather(
 
 
 def _find_files(plan: Plan, videos: list[Video]) -> dict[int, VideoRuns]:
-    """What each video's file says; place -> all runs together."""
+    """Read what the file of each video says about all runs together, by the video's index."""
     missing = [video.name for video in videos if not plan.detections_file(video).exists()]
     if missing:
         raise ValueError(
-            f"{plan.out / 'detections'} must hold a file of each of {len(videos)} videos, got none of "
+            f"{plan.out / 'detections'} must hold a file for each of {len(videos)} videos, got none for "
             f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''} ({len(missing)}); run the missing shards"
         )
     files = {video.place: read_video_runs(plan.detections_file(video), video) for video in videos}

@@ -1,4 +1,4 @@
-"""Do what is missing, video by video: whatever is finished stays, so that an interrupted run continues where it was."""
+"""Process the missing videos one by one; finished files stay, so an interrupted run continues where it stopped."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,9 +13,9 @@ class ReadingOptions(NamedTuple):
     """How pictures are read.
 
     Attributes:
-        batch: Pictures that the network gets at a time.
-        workers: Threads that read.
-        skip_bad: Count pictures that cannot be read instead of stopping.
+        batch: How many pictures the network gets at a time.
+        workers: How many threads read pictures.
+        skip_bad: Skip and count pictures that cannot be read, instead of stopping.
     """
 
     batch: int = 8
@@ -32,21 +32,21 @@ def process_videos(
     reading: ReadingOptions = ReadingOptions(),  # noqa: B008 # immutable
     on_frames: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """Detect and propagate the videos whose files are not there yet.
+    """Detect and propagate the videos whose files do not exist yet.
 
-    A video's maps come first, then its detections, each in a file that appears when it is whole. Where the
-    detections are, maps are not needed any more: they may be deleted.
+    A video's maps are written first, then its detections; each file appears once it is complete. When the detections
+    of a video exist, its maps are no longer needed and may be deleted.
 
     Args:
-        plan: Where everything is.
-        videos: Which.
-        truth: All objects of these, in pixels of the pictures.
-        load: Gives the network; called when it is first needed.
+        plan: The plan, which says where everything is.
+        videos: The videos.
+        truth: All objects of these videos, in pixels of the pictures.
+        load: Loads the network; called when it is first needed.
         reading: How pictures are read.
-        on_frames: Called with the number of frames detected or found since the last call.
+        on_frames: Called with the number of frames detected, or found finished, since the last call.
 
     Returns:
-        How many videos were found finished.
+        How many videos were already finished.
     """
     network, found = None, 0
     for video in videos:

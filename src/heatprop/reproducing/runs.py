@@ -1,10 +1,10 @@
-"""What is run on every video: Table 1's methods, and the sweeps of Tables 2, 4 and 5."""
+"""The runs on every video: Table 1's methods, and the sweeps of Tables 2, 4 and 5."""
 
 from heatprop.maps.detecting import HP, Setting
 from heatprop.tuning.space import SWEEPS, sweep
 
 METHODS = ("per frame", "interpolation", "HP")
-"""Table 1; each also with Seq-NMS."""
+"""Methods of Table 1; each also runs with Seq-NMS."""
 RESCORED = "{}+Seq-NMS"
 """Name of a method's run after Seq-NMS."""
 CURVES = (
@@ -23,14 +23,14 @@ def run_names() -> dict[str, Setting]:
     """List every run without Seq-NMS.
 
     Returns:
-        Name -> setting: the three methods, then ``radius 0``, ``alpha 0.5`` and so on; what the sweeps have in
-        common with HP is there once.
+        Name -> setting: the three methods, then ``radius 0``, ``alpha 0.5`` and so on; the setting that the sweeps
+        share with HP comes only once.
 
     Examples:
         >>> list(run_names())[:5], len(run_names())
         (['per frame', 'interpolation', 'HP', 'radius 0', 'radius 1'], 21)
     """
-    from heatprop.maps.table1 import methods_like  # here, as it needs torch
+    from heatprop.maps.table1 import methods_like  # here, because it needs torch
 
     sweeps = {
         name_of(option, value): setting
@@ -46,7 +46,7 @@ def name_of(option: str, value: float) -> str:
 
     Args:
         option: ``"radius"``, ``"alpha"`` or ``"beta"``.
-        value: Its value.
+        value: Value of the option.
 
     Returns:
         The name; ``"HP"`` at the paper's default.

@@ -24,10 +24,10 @@ _MOTIONS = ("slow", "median", "fast")
 
 
 def paper_tables(results: ReproducedResults, class_names: Mapping[int, str]) -> list[Table]:
-    """Give all tables in the paper's order, then classes, FGFA's split and flicker.
+    """Make all tables in the paper's order, then those of classes, FGFA's split and flicker.
 
     Args:
-        results: The figures.
+        results: The results.
         class_names: Class id -> name.
 
     Returns:
@@ -51,13 +51,13 @@ def paper_tables(results: ReproducedResults, class_names: Mapping[int, str]) -> 
 
 
 def _curve_table(results: ReproducedResults) -> Table:
-    """Fig. 5's legends: average precision of each run by motion, the paper's beside it.
+    """Make a table of Fig. 5's legends: average precision of each run by motion, next to the paper's.
 
     Args:
-        results: The figures.
+        results: The results.
 
     Returns:
-        A row per run.
+        A table with a row per run.
     """
     table = _table("Fig. 5: area under the curves (%), and the paper's", "", *_MOTIONS)
     for name in CURVES:
@@ -71,7 +71,7 @@ def _curve_table(results: ReproducedResults) -> Table:
 
 
 def _published_table_3() -> Table:
-    """The precisions of the paper's Table 3."""
+    """Make a table of the precisions in the paper's Table 3."""
     table = _table("Table 3 in the paper: precision (%), per frame/HP", "recall", *paper.PRECISION[0.75])
     for recall, row in paper.PRECISION.items():
         table.add_row(f"{100 * recall:g} %", *row.values())
@@ -79,13 +79,13 @@ def _published_table_3() -> Table:
 
 
 def to_markdown(table: Table) -> str:
-    """Write a table as Markdown, its title in front.
+    """Convert a table to Markdown, with its title above it.
 
     Args:
-        table: From this module or `heatprop.reports.tables`.
+        table: A table from this module or `heatprop.reports.tables`.
 
     Returns:
-        Lines.
+        The Markdown text.
 
     Examples:
         >>> table = Table("method", "mAP50 (%)", title="Table 1")

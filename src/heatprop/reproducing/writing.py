@@ -1,4 +1,4 @@
-"""What a reproduction leaves behind: ``report.json``, ``report.md`` and, with matplotlib, the paper's figures."""
+"""The files of a reproduction: ``report.json``, ``report.md`` and, with matplotlib, the paper's figures."""
 
 import math
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ from heatprop.reproducing.tables import to_markdown
 def report_document(
     results: ReproducedResults, class_names: Mapping[int, str], stamp: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give everything as plain numbers for JSON.
+    """Convert all results to plain numbers for JSON.
 
     Args:
-        results: The figures.
+        results: The results.
         class_names: Class id -> name.
         stamp: What the files are made from.
 
@@ -44,16 +44,16 @@ def report_document(
 
 
 def write_report(out: Path, document: Mapping[str, Any], tables: list[Table], heading: str) -> list[Path]:
-    """Write the figures as JSON and as Markdown.
+    """Write the results as JSON and as Markdown.
 
     Args:
-        out: Folder.
-        document: From `report_document`.
-        tables: What the Markdown holds.
-        heading: What stands above them.
+        out: Output folder.
+        document: The results, from `report_document`.
+        tables: Tables for the Markdown file.
+        heading: Heading above the tables.
 
     Returns:
-        The files.
+        Paths of the files.
     """
     write_json(out / "report.json", document)
     with replacing(out / "report.md") as file:
@@ -65,11 +65,11 @@ def draw_figures(plan: Plan, results: ReproducedResults) -> list[Path]:
     """Draw the paper's Figs. 4 and 5.
 
     Args:
-        plan: Where to; and whether the two videos of Fig. 4 are among those listed.
-        results: The figures.
+        plan: The plan: the output folder, and whether the two videos of Fig. 4 are listed.
+        results: The results.
 
     Returns:
-        The files; none where matplotlib is not installed.
+        Paths of the files; empty if matplotlib is not installed.
     """
     try:
         from heatprop.plots.curves import draw_curves, draw_scores
@@ -84,7 +84,7 @@ def draw_figures(plan: Plan, results: ReproducedResults) -> list[Path]:
 
 
 def _hits_of_figure_4(plan: Plan, results: ReproducedResults) -> dict[str, TrackHits]:
-    """Scores of the objects in the paper's two videos; of all where these are not listed."""
+    """Select the scores of the objects in the paper's two videos, or of all objects if these are not listed."""
     places = [place for place, name in enumerate(plan.frames.videos) if name in paper.CLIPS]
     if not places:
         return results.hits
@@ -97,5 +97,5 @@ def _hits_of_figure_4(plan: Plan, results: ReproducedResults) -> dict[str, Track
 
 
 def _defined(value: float) -> float | None:
-    """JSON has no NaN."""
+    """Replace NaN by ``None``, because JSON has no NaN."""
     return None if math.isnan(value) else value
