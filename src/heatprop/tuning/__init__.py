@@ -1,1 +1,1 @@
-"""The command ``heatprop tune``: the best radius, alpha and beta for somebody's own videos; extra ``tune`` (Optuna)."""
+"""The command ``heatprop tune``: find the best radius, alpha and beta for your own videos; extra ``tune`` (Optuna)."""

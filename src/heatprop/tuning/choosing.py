@@ -1,4 +1,4 @@
-"""Which setting is best, and what it is worth on videos that had no say in the choice."""
+"""Find which setting is best, and how well it does on videos that played no part in the choice."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,19 +7,19 @@ from heatprop.maps.detecting import Setting
 from heatprop.tuning.measuring import SettingMeasures, summarize
 
 SettingResults = Mapping[Setting, Mapping[str, SettingMeasures]]
-"""Setting -> video -> what it does there; all settings on the same videos."""
+"""Setting -> video -> measures of the setting on the video; all settings have the same videos."""
 MOST_FOLDS = 10
-"""More videos than this share folds."""
+"""Largest number of folds; more videos than this share folds."""
 
 
 class Fold(NamedTuple):
     """One part of a cross-validation.
 
     Attributes:
-        videos: Those held out.
-        chosen: Best setting on the others.
-        held_out: What that does on those held out.
-        baseline: What the detector alone does there.
+        videos: The videos that are held out.
+        chosen: The best setting on the other videos.
+        held_out: Measures of that setting on the held-out videos.
+        baseline: Measures of the detector alone on the held-out videos.
     """
 
     videos: tuple[str, ...]
@@ -29,14 +29,14 @@ class Fold(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """What to use and what it brings.
+    """Which setting to use, and how well it does.
 
     Attributes:
-        setting: Best on all videos.
-        tuned: What it does on them: flattering, since it was chosen there.
-        baseline: What the detector alone does on them.
+        setting: The best setting on all videos.
+        tuned: Measures of that setting on all videos; these flatter it, because it was chosen there.
+        baseline: Measures of the detector alone on all videos.
         folds: The cross-validation; empty for one video.
-        held_out: What settings chosen without a video do on it, over all videos; ``None`` for one video.
+        held_out: Measures over all videos, each with the setting chosen without it; ``None`` for one video.
     """
 
     setting: Setting
@@ -50,18 +50,18 @@ def advise(results: SettingResults, baseline: Mapping[str, SettingMeasures], *, 
     """Choose the best setting and cross-validate the choice over videos.
 
     Args:
-        results: What each setting does on each video.
-        baseline: What the detector alone does on each.
-        folds: How many parts at most; with fewer videos each is a part of its own (leave one out).
+        results: Measures of each setting on each video.
+        baseline: Measures of the detector alone on each video.
+        folds: Largest number of folds; with fewer videos, each video is a fold of its own (leave one out).
 
     Returns:
-        The setting, its measures and those held out.
+        The setting, its measures, and those on held-out videos.
 
     Raises:
         ValueError: If there are no results or fewer than 2 folds.
 
     Examples:
-        What is best on one video is worst on the other, so that the choice is worth nothing on new ones:
+        The best setting on one video is the worst on the other, so the choice is worth nothing on new videos:
 
         >>> a, b = Setting(radius=1), Setting(radius=2)
         >>> good, bad = SettingMeasures(0.9, 0, 0, 0, 9, 0.1), SettingMeasures(0.4, 0, 0, 0, 9, 0.1)
@@ -86,14 +86,14 @@ def advise(results: SettingResults, baseline: Mapping[str, SettingMeasures], *, 
 
 
 def choose(results: SettingResults, videos: Sequence[str]) -> Setting:
-    """Take the setting of the highest mean precision on some videos; of equals: fewer gaps, then fewer ghosts.
+    """Choose the setting of highest mean precision on some videos; ties go to fewer gaps, then fewer ghosts.
 
     Args:
-        results: What each setting does on each video.
-        videos: Those that have a say.
+        results: Measures of each setting on each video.
+        videos: The videos that decide.
 
     Returns:
-        The best; the first one in a tie.
+        The best setting; the first one in a tie.
     """
 
     def worth(setting: Setting) -> tuple[float, int, int]:
@@ -112,7 +112,7 @@ def _fold(
 
 
 def _split(videos: Sequence[str], folds: int) -> list[tuple[str, ...]]:
-    """Every n-th video is in the same part."""
+    """Split videos into folds; every n-th video is in the same fold."""
     if folds < 2:
         raise ValueError(f"folds must be at least 2, got {folds}")
     count = min(folds, len(videos))

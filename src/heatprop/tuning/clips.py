@@ -1,4 +1,4 @@
-"""The videos that settings are tried on, read once where they fit into memory."""
+"""The videos that settings are tried on, read only once if they fit into memory."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,23 +12,23 @@ from heatprop.formats.bad_rows import Skipped
 from heatprop.maps.saved import SavedMaps, read_saved_maps
 
 KEPT_BYTES = 2 * 1024**3
-"""Maps of all videos that are kept in memory; beyond that they are read again for each setting."""
+"""Largest size of all maps kept in memory; larger ones are read again for each setting."""
 
 
 class Clips:
-    """The saved maps of a folder, to be gone through many times.
+    """The saved maps in a folder, which can be iterated over many times.
 
     Args:
-        folder: Holds an ``.npz`` per video, with ground truth.
+        folder: Folder with an ``.npz`` per video, with ground truth.
         skipped: Collects malformed boxes and files; ``None`` stops at the first.
 
     Attributes:
-        names: The videos.
-        fingerprint: Name -> hash of the file.
-        displacement: Of all objects, in cells.
+        names: Names of the videos.
+        fingerprint: Name of the video -> hash of its file.
+        displacement: Displacement of all objects, in cells.
 
     Raises:
-        ValueError: If there is not a video, or one is malformed or has no ground truth.
+        ValueError: If there is no video, or one is malformed or has no ground truth.
     """
 
     def __init__(self, folder: Path, *, skipped: Skipped | None = None) -> None:
@@ -56,11 +56,11 @@ class Clips:
         self.displacement: FloatArray = np.concatenate(moved)
 
     def __iter__(self) -> Iterator[SavedMaps]:
-        """Go through the videos by name."""
+        """Iterate over the videos in the order of their names."""
         if len(self._kept) == len(self._paths):
             yield from self._kept
         else:
-            # what is malformed was reported when the clips were opened
+            # malformed boxes were reported when the clips were opened
             yield from (read_saved_maps(path, skipped=Skipped()) for path in self._paths)
 
 

@@ -1,4 +1,4 @@
-"""What one setting does on one video."""
+"""Measure how well one setting does on one video."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,19 +14,19 @@ from heatprop.maps.detecting import Setting, clip_boxes, detect_in_maps, name_cl
 from heatprop.maps.saved import SavedMaps
 
 _CONFIDENT = 0.3
-"""Score from which a detection counts in gaps and ghosts."""
+"""Lowest score of a detection that counts in gaps and ghosts."""
 
 
 class SettingMeasures(NamedTuple):
     """Precision and flicker on one video, or on several together.
 
     Attributes:
-        precision: mAP50 of the video, in [0, 1]; of several, the mean.
-        gaps: Runs of misses inside tracks at score 0.3.
-        missed: Boxes missed in them.
-        ghosts: Boxes of score 0.3 or more that touch no object.
-        boxes: Boxes of score 0.3 or more.
-        jitter: Score jitter; of several, the mean; NaN where no two frames in a row are hit.
+        precision: mAP50 of the video, in [0, 1]; the mean if there are several.
+        gaps: Number of runs of misses inside tracks at score 0.3.
+        missed: Number of boxes missed in these runs.
+        ghosts: Number of boxes of score 0.3 or more that touch no object.
+        boxes: Number of boxes of score 0.3 or more.
+        jitter: Score jitter; the mean if there are several videos; NaN if no two frames in a row are hit.
     """
 
     precision: float
@@ -38,11 +38,11 @@ class SettingMeasures(NamedTuple):
 
 
 def measure_setting(maps: SavedMaps, setting: Setting, rule: Rule) -> SettingMeasures:
-    """Propagate a video's maps and measure what comes out.
+    """Propagate a video's maps and measure the result.
 
     Args:
         maps: The maps, with ground truth.
-        setting: How.
+        setting: The setting to measure.
         rule: When a detection counts.
 
     Returns:
@@ -53,7 +53,7 @@ def measure_setting(maps: SavedMaps, setting: Setting, rule: Rule) -> SettingMea
     """
     truth = clip_boxes(name_classes(maps.truth, maps), maps)
     if truth.ignore.all():
-        raise ValueError(f"{maps.name} must have ground truth inside its pictures, got none; take it out of the folder")
+        raise ValueError(f"{maps.name} must have ground truth inside its pictures, got none; remove it from the folder")
     found = clip_boxes(detect_in_maps(maps, setting), maps)
     hits = track_hits(truth, found, score=_CONFIDENT, rule=rule)
     runs = gaps(hits)
@@ -63,7 +63,7 @@ def measure_setting(maps: SavedMaps, setting: Setting, rule: Rule) -> SettingMea
 
 
 def summarize(measures: Sequence[SettingMeasures]) -> SettingMeasures:
-    """Put the measures of several videos together.
+    """Combine the measures of several videos.
 
     Args:
         measures: One per video, at least one.

@@ -1,4 +1,4 @@
-"""The search for settings: Optuna, in a file that an interrupted search goes on from; extra ``tune``."""
+"""The search for settings with Optuna, in a file from which an interrupted search resumes; extra ``tune``."""
 
 import math
 from collections.abc import Callable
@@ -26,11 +26,11 @@ _JOURNAL = "study.journal"
 
 
 class Outcome(NamedTuple):
-    """What a search found out.
+    """The result of a search.
 
     Attributes:
-        results: Setting -> video -> what it does there.
-        baseline: Video -> what the detector alone does there.
+        results: Setting -> video -> measures of the setting on the video.
+        baseline: Video -> measures of the detector alone on the video.
     """
 
     results: dict[Setting, dict[str, SettingMeasures]]
@@ -50,20 +50,20 @@ def search(
 ) -> Outcome:
     """Try settings on all videos: first the paper's ablations, then what looks promising.
 
-    Each setting that was tried is in ``out/study.journal`` at once, and counts when the search is started again.
+    Each setting is saved in ``out/study.journal`` as soon as it was tried, and counts when the search is restarted.
 
     Args:
         clips: The videos.
-        out: Folder of the journal; one search at a time.
-        trials: How many settings in all, those in the journal too.
+        out: Folder of the journal; only one search may use it at a time.
+        trials: Total number of settings to try, including those in the journal.
         rule: When a detection counts.
-        base: Options that are not searched.
+        base: Values of the options that are not searched.
         search_nms: Search ``nms_threshold`` too.
-        seed: Of the search.
+        seed: Random seed of the search.
         on_trial: Called with the number of settings tried so far.
 
     Returns:
-        What every setting does on every video.
+        The measures of every setting on every video.
 
     Raises:
         ValueError: If the journal belongs to other videos or options.
@@ -97,14 +97,14 @@ def _open(out: Path, identity: dict[str, Any]) -> optuna.Study:
     if known != identity:
         different = ", ".join(sorted(key for key in identity if known.get(key) != identity[key]))
         raise ValueError(
-            f"{out / _JOURNAL} must be of the same videos and options, got other {different}; choose another --out"
+            f"{out / _JOURNAL} must be from the same videos and options, got other {different}; choose another --out"
         )
     study.set_user_attr("identity", identity)
     return study
 
 
 def _mend(journal: Path) -> None:
-    """Cut off a last line that was not written to its end: Optuna would append to it and read neither."""
+    """Cut off an incomplete last line: Optuna would append to it and then read neither line."""
     if journal.exists():
         whole = journal.read_bytes().rfind(b"\n") + 1
         with open(journal, "r+b") as file:
@@ -117,7 +117,7 @@ def _identity(clips: Clips, rule: Rule, base: Setting, search_nms: bool) -> dict
 
 
 def _prepare(study: optuna.Study, tried: set[Setting], base: Setting, search_nms: bool) -> None:
-    """Close what an interrupted search left open, and queue what the paper's tables still lack."""
+    """Close trials that an interrupted search left open, and queue settings that the paper's tables still lack."""
     waiting = set[Setting]()
     for trial in study.get_trials(deepcopy=False):
         if trial.state == TrialState.RUNNING:
@@ -166,7 +166,7 @@ def _count(study: optuna.Study) -> int:
 
 
 def _pack(measures: dict[str, SettingMeasures]) -> dict[str, list[float | None]]:
-    """As JSON, which has no NaN."""
+    """Convert measures for JSON, which has no NaN."""
     return {name: [None if math.isnan(value) else value for value in one] for name, one in measures.items()}
 
 

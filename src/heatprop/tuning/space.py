@@ -1,4 +1,4 @@
-"""Which settings are tried."""
+"""Which settings a search tries."""
 
 import math
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import Any
 from heatprop.maps.detecting import HP, Setting
 
 RADII = tuple(range(6))
-"""The paper's Table 2."""
+"""Radii of the paper's Table 2."""
 ALPHAS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
-"""Table 4."""
+"""Alphas of the paper's Table 4."""
 BETAS = (0.5, 1.0, 2.0, 5.0, 10.0, 100.0, 1000.0)
-"""Table 5."""
+"""Betas of the paper's Table 5."""
 NMS_THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
 
 SWEEPS: Mapping[str, tuple[float, ...]] = {"radius": RADII, "alpha": ALPHAS, "beta": BETAS}
@@ -24,7 +24,7 @@ def sweep(name: str, base: Setting = HP) -> dict[float, Setting]:
 
     Args:
         name: ``"radius"``, ``"alpha"`` or ``"beta"``.
-        base: The other options.
+        base: Values of the other options.
 
     Returns:
         Value -> setting.
@@ -38,13 +38,13 @@ def sweep(name: str, base: Setting = HP) -> dict[float, Setting]:
 
 
 def first_settings(base: Setting = HP) -> list[Setting]:
-    """List what is tried before anything is searched: the defaults and the paper's ablations.
+    """List the settings to try before the search starts: the defaults and the paper's ablations.
 
     Args:
-        base: The paper's defaults, or with another threshold.
+        base: The paper's defaults, possibly with other thresholds.
 
     Returns:
-        Settings, each once.
+        The settings, each of them once.
 
     Examples:
         >>> len(first_settings())  # 6 + 8 + 7, the defaults three times
@@ -54,7 +54,7 @@ def first_settings(base: Setting = HP) -> list[Setting]:
 
 
 def to_parameters(setting: Setting) -> dict[str, Any]:
-    """Give the searched options of a setting as Optuna knows them.
+    """Convert the searched options of a setting to Optuna's parameters.
 
     Args:
         setting: The setting.
@@ -75,11 +75,11 @@ def to_parameters(setting: Setting) -> dict[str, Any]:
 
 
 def from_parameters(parameters: Mapping[str, Any], base: Setting = HP) -> Setting:
-    """Make a setting of Optuna's parameters; undoes `to_parameters`.
+    """Make a setting from Optuna's parameters; the inverse of `to_parameters`.
 
     Args:
         parameters: Name -> value.
-        base: Options that are not searched.
+        base: Values of the options that are not searched.
 
     Returns:
         The setting; beta has three significant digits.

@@ -1,4 +1,4 @@
-"""The sweep as the paper's Tables 2, 4 and 5, and the advice with its cost, in the terminal and as JSON."""
+"""Show the sweeps as the paper's Tables 2, 4 and 5, and the advice with its cost, in the terminal and as JSON."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,15 +15,15 @@ SWEEP_TITLES = {"radius": "Table 2: P", "alpha": "Table 4: alpha", "beta": "Tabl
 
 
 def sweep_tables(results: SettingResults, uncovered: Mapping[float, float], base: Setting = HP) -> list[Table]:
-    """Tables 2, 4 and 5: one option varied, the others at the paper's defaults.
+    """Make Tables 2, 4 and 5: one option varies, and the others keep the paper's defaults.
 
     Args:
-        results: What each setting does on each video.
+        results: Measures of each setting on each video.
         uncovered: Radius -> share of uncovered pairs, from `uncovered_pairs`.
         base: The defaults.
 
     Returns:
-        A table per option; "-" where a setting was not tried.
+        A table per option, with "-" where a setting was not tried.
     """
     tables = []
     for name in SWEEPS:
@@ -43,15 +43,15 @@ def sweep_tables(results: SettingResults, uncovered: Mapping[float, float], base
 
 
 def advice_table(advice: Advice, results: SettingResults, base: Setting = HP) -> Table:
-    """What the recommended setting does, against the detector alone and the defaults.
+    """Compare the recommended setting with the detector alone and the defaults.
 
     Args:
-        advice: From `advise`.
-        results: What each setting does on each video.
+        advice: The advice, from `advise`.
+        results: Measures of each setting on each video.
         base: The defaults.
 
     Returns:
-        The table; "held out": settings chosen without a video, on it.
+        The table; its column "held out" measures each video with the setting chosen without it.
     """
     columns: dict[str, SettingMeasures] = {"detector alone": advice.baseline}
     if base in results:
@@ -69,7 +69,7 @@ def advice_table(advice: Advice, results: SettingResults, base: Setting = HP) ->
 
 
 def fold_table(advice: Advice) -> Table:
-    """What was chosen without each video, and what it does there."""
+    """Show which setting was chosen without each video, and how well it does there."""
     table = Table(title="Cross-validation over videos", title_justify="left")
     for name in ("held out", "chosen on the others", "mAP50 (%)", "gain", "gaps", "ghosts"):
         table.add_column(name, justify="left" if name in ("held out", "chosen on the others") else "right")
@@ -93,7 +93,7 @@ def _describe_setting(setting: Setting) -> str:
         setting: The setting.
 
     Returns:
-        As a call has them.
+        The options, written as the arguments of a call.
 
     Examples:
         >>> _describe_setting(Setting(radius=1, beta=1.0))
@@ -104,11 +104,11 @@ def _describe_setting(setting: Setting) -> str:
 
 
 def tuning_document(advice: Advice, results: SettingResults, uncovered: Mapping[float, float]) -> dict[str, Any]:
-    """Give everything as plain numbers for JSON.
+    """Convert everything to plain numbers for JSON.
 
     Args:
-        advice: From `advise`.
-        results: What each setting does on each video.
+        advice: The advice, from `advise`.
+        results: Measures of each setting on each video.
         uncovered: Radius -> share of uncovered pairs.
 
     Returns:
