@@ -341,7 +341,7 @@ def test_points_can_be_annotated_and_not_blurred(tmp_path):
     assert run(source, "--out", tmp_path / "out", detector="points").exit_code == 0
     result = run(source, "--out", tmp_path / "out", "--blur", detector="points")
     assert result.exit_code == 1
-    assert "tell no area to blur" in result.output
+    assert "have no area to blur" in result.output
     assert names(tmp_path / "out") == ["clip_annotated.mp4"]
 
 

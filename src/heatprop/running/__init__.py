@@ -1,4 +1,4 @@
-"""What ``heatprop run`` does: video files through a detector and a memory into files; extras ``cli`` and ``video``."""
+"""What ``heatprop run`` does: run a detector and a memory over videos and write files; extras ``cli``, ``video``."""
 
 from heatprop.running.detectors import ADAPTERS, Detector, DetectorError, load_detector
 from heatprop.running.frame_results import Found, FrameResult, NetworkMaps

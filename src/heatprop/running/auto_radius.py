@@ -1,4 +1,4 @@
-"""``--radius auto``: how far objects move in the beginning of a video decides how far the memory looks."""
+"""``--radius auto``: how far objects move at the beginning of a video decides how far the memory looks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -16,8 +16,8 @@ from heatprop.running.results import Cuts, FrameDetector
 from heatprop.video import Frame
 
 FRAMES = 150
-"""So much of a video is looked at."""
-_FEW = 50  # pairs below which a suggestion hangs on single objects
+"""How many frames of a video are used."""
+_FEW = 50  # with fewer pairs, a suggestion depends on single objects
 
 
 def fit_radius(
@@ -27,16 +27,16 @@ def fit_radius(
     cuts: Cuts | None = None,
     watch: Callable[[Iterator[Any]], Iterator[Any]] = iter,
 ) -> str:
-    """Follow objects through the first frames of a video, and give the memory the radius that covers their motion.
+    """Follow objects through the first frames of a video, and give the memory a radius that covers their motion.
 
     Args:
-        detector: Its memory changes.
-        frames: The video, from its beginning; `FRAMES` of them are read.
-        cuts: Tells whether a scene starts with an image; ``None`` for one scene.
-        watch: Called around what is followed, to let signals through between two frames.
+        detector: The detector; its memory gets the radius.
+        frames: The video, from its beginning; `FRAMES` frames are read.
+        cuts: Tells whether an image starts a new scene; ``None`` for a single scene.
+        watch: Wraps the detections, to let signals through between two frames.
 
     Returns:
-        What was seen and decided, for the user. After few motions the radius is the one that was set.
+        What was seen and decided, for the user. If there are too few motions, the memory keeps the radius that was set.
 
     Raises:
         DetectorError: If the detector fails.
@@ -56,7 +56,7 @@ def fit_radius(
 
 @torch.inference_mode()
 def _follow(detector: FrameDetector, frames: Iterable[Frame], cuts: Cuts | None) -> Iterator[Any]:
-    """What a memory that looks far finds in each frame, as `heatprop.Detections.unpad` gives it."""
+    """Yield what a memory that looks far finds in each frame, as `heatprop.Detections.unpad` returns it."""
     follower = HeatmapPropagator.from_options(replace(FOLLOW, stride=detector.propagator.stride))
     for frame in frames:
         cut = cuts is not None and cuts(frame.image)

@@ -1,4 +1,4 @@
-"""The detector that a command line names: CenterFace or anybody's, as a function from a picture to its maps."""
+"""Load the detector named on the command line, CenterFace or any other, as a function from a picture to its maps."""
 
 import importlib
 import importlib.util
@@ -36,7 +36,7 @@ class DetectorError(RuntimeError):
     """A detector that cannot be loaded, or that fails on a frame.
 
     Attributes:
-        frame: Number of that frame, where it is not the next one to be written.
+        frame: Number of that frame, if it is not the next one to be written.
     """
 
     frame: int | None = None
@@ -46,12 +46,12 @@ class Detector(NamedTuple):
     """A loaded detector.
 
     Attributes:
-        name: What the user called it.
-        network: From pictures ``(1, 3, H, W)`` to raw output or :class:`heatprop.HeadMaps`.
-        adapter: From raw output to ``HeadMaps``; ``None`` if the network must give them itself.
-        device: Where the pictures must be.
-        threads: CPU threads of torch while the network runs; ``None`` for as many as there are around it.
-        class_names: Name of each class, in the order of the heatmap's channels; empty where the detector tells none.
+        name: Name that the user gave for the detector.
+        network: Turns pictures ``(1, 3, H, W)`` into raw output or :class:`heatprop.HeadMaps`.
+        adapter: Turns raw output into ``HeadMaps``; ``None`` if the network must return them itself.
+        device: Device that the pictures must be on.
+        threads: Number of torch's CPU threads while the network runs; ``None`` leaves the number as it is.
+        class_names: Name of each class, in the order of the heatmap's channels; empty if the detector has no names.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Detector(NamedTuple):
         if not isinstance(maps, HeadMaps):
             raise DetectorError(
                 f"{self.name} returned {type(maps).__name__}, not heatprop.HeadMaps(heatmap, offset, size); return "
-                f"these, or say with --adapter how to read its output: {', '.join(ADAPTERS)}"
+                f"HeadMaps, or say with --adapter how to read its output: {', '.join(ADAPTERS)}"
             )
         for field, value in zip(maps._fields, maps[:3], strict=False):
             if not isinstance(value, Tensor) and (value is not None or field == "heatmap"):
@@ -94,21 +94,21 @@ class Detector(NamedTuple):
 
 
 def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu") -> Detector:
-    """Find the detector of a name and make it ready.
+    """Find a detector by its name and make it ready to run.
 
     Args:
-        name: ``"faces"`` for CenterFace, else ``"package.module:callable"`` or ``"folder/file.py:callable"``; the
-            current folder counts as a place for packages. A module of torch is moved to ``device`` and put into
-            ``eval`` mode. What the callable, or else its module, has as ``class_names`` are the names of the classes.
+        name: ``"faces"`` for CenterFace, else ``"package.module:callable"`` or ``"folder/file.py:callable"``; packages
+            are also looked for in the current folder. A torch module is moved to ``device`` and put into ``eval``
+            mode. The names of the classes come from ``class_names`` of the callable, or else of its module.
         adapter: One of `ADAPTERS`, for a callable that does not return HeadMaps.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or another one that torch knows.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or any other device that torch knows.
 
     Returns:
         The detector.
 
     Raises:
-        DetectorError: If there is no such callable, importing it fails, or the device is not there.
-        ImportError: If ``"faces"`` is wanted and its packages are not installed.
+        DetectorError: If there is no such callable, importing it fails, or the device does not exist.
+        ImportError: If ``"faces"`` is named and its packages are not installed.
     """
     if name == FACES:
         return _load_faces(device)
@@ -121,14 +121,14 @@ def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu")
 
 
 def find_labels(wanted: str, class_names: tuple[str, ...]) -> frozenset[int]:
-    """Mark which classes are meant by names or numbers.
+    """Look up classes by name or number.
 
     Args:
-        wanted: Names, or numbers from 0, with commas between them.
-        class_names: Those of the detector; empty where it tells none.
+        wanted: Names, or numbers from 0, separated by commas.
+        class_names: Names of the detector's classes; empty if it has no names.
 
     Returns:
-        Their numbers.
+        Numbers of the classes.
 
     Raises:
         ValueError: If the detector has no such class.
@@ -142,13 +142,13 @@ def find_labels(wanted: str, class_names: tuple[str, ...]) -> frozenset[int]:
         number = class_names.index(word) if word in class_names else int(word) if word.isdecimal() else -1
         if number < 0 or (class_names and number >= len(class_names)):
             known = ", ".join(class_names) or "no names: give numbers from 0, or give it an attribute class_names"
-            raise ValueError(f"classes must be of the detector's, got {word!r}; it has {known}")
+            raise ValueError(f"classes must be among the detector's, got {word!r}; it has {known}")
         labels.add(number)
     return frozenset(labels)
 
 
 def in_one_line(error: BaseException) -> str:
-    """Tell what an exception says and where in the user's code, as far as it is there, it comes from."""
+    """Describe an exception in one line, with the place in the user's code that it comes from, if there is one."""
     steps = traceback.extract_tb(error.__traceback__)
     own = [step for step in steps if not step.filename.startswith((_PACKAGE, *_LIBRARIES))]
     where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
@@ -159,19 +159,19 @@ def find_device(device: str) -> torch.device:
     """Find a device by its name.
 
     Args:
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or another one that torch knows.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or any other device that torch knows.
 
     Returns:
         The device.
 
     Raises:
-        DetectorError: If it is not there.
+        DetectorError: If the device does not exist.
     """
     try:
         return torch.zeros(1, device=device).device
-    except Exception as error:  # torch has no one error for this: RuntimeError, AssertionError, NotImplementedError
+    except Exception as error:  # torch has no single error for this: RuntimeError, AssertionError, NotImplementedError
         reason = str(error).splitlines()[0]
-        raise DetectorError(f"no device {device!r} here ({reason}); the processor is --device cpu") from error
+        raise DetectorError(f"no device {device!r} here ({reason}); use --device cpu for the processor") from error
 
 
 def _load_faces(device: str) -> Detector:
@@ -186,7 +186,7 @@ def _load_faces(device: str) -> Detector:
 
 
 def _find(name: str) -> tuple[Callable[[Tensor], Any], tuple[str, ...]]:
-    """The callable of a name, and the names of its classes."""
+    """Find the callable of a name, and the names of its classes."""
     module_name, _, path = name.rpartition(":")
     if not module_name or not path:
         raise DetectorError(f"--detector must be 'faces', package.module:callable or file.py:callable, got {name!r}")
@@ -214,7 +214,7 @@ def _import_file(path: Path) -> ModuleType:
         raise DetectorError(f"there is no file {path}; --detector names a Python file, a colon and a callable in it")
     folder = str(path.parent.resolve())
     if folder not in sys.path:
-        sys.path.insert(0, folder)  # for what it imports from beside it
+        sys.path.insert(0, folder)  # for its imports from the same folder
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise DetectorError(f"{path} cannot be imported")

@@ -1,4 +1,4 @@
-"""What one frame gives: its objects, and the maps that they come from."""
+"""The result of one frame: its objects, and the maps that they come from."""
 
 from typing import NamedTuple
 
@@ -12,17 +12,17 @@ from heatprop.video import Frame
 
 
 class Found(NamedTuple):
-    """The n objects of a frame that reach the score, by falling score.
+    """The n objects of a frame that reach the lowest score, in order of falling score.
 
     Attributes:
-        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels of the video; not clipped at its border.
+        boxes: Boxes ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels of the video, not clipped at its border.
         scores: Balanced scores, shape ``(n,)``, in [0, 1].
-        network_scores: The network's own, shape ``(n,)``, in [0, 1].
-        ages: How many frames the memory knows each object, shape ``(n,)``.
-        ids: Identity, unique in the video across its scene cuts, shape ``(n,)``.
-        carried: Where the network's own score is below the one that is asked for, or the detector did not look:
-            without the memory the object would be missing, shape ``(n,)``.
-        labels: Class index, shape ``(n,)``.
+        network_scores: The network's own scores, shape ``(n,)``, in [0, 1].
+        ages: How many frames the memory has known each object, shape ``(n,)``.
+        ids: Identity of each object, unique in the video across scene cuts, shape ``(n,)``.
+        carried: True for objects that would be missing without the memory, because the network's own score is below
+            the lowest score or the detector did not look, shape ``(n,)``.
+        labels: Class index of each object, shape ``(n,)``.
     """
 
     boxes: NDArray[np.float64]
@@ -35,13 +35,13 @@ class Found(NamedTuple):
 
 
 class NetworkMaps(NamedTuple):
-    """What the detector gives for a frame, before the memory, without padding.
+    """The detector's maps of a frame, before the memory and without padding.
 
     Attributes:
-        maps: Shapes ``(1, C, H, W)`` and ``(1, 2, H, W)``.
+        maps: The maps, shapes ``(1, C, H, W)`` and ``(1, 2, H, W)``.
         reached: Cells that the memory propagates to, shape ``(1, 1, H, W)``, ``bool``.
         stride: Pixels of the detector's picture per cell.
-        input_wh: Width and height of what of that picture shows the frame, in pixels.
+        input_wh: Width and height of the part of that picture that shows the frame, in pixels.
     """
 
     maps: HeadMaps
@@ -51,23 +51,23 @@ class NetworkMaps(NamedTuple):
 
 
 class FrameResult(NamedTuple):
-    """What one frame gives.
+    """The result of one frame.
 
     Attributes:
         frame: The frame.
         found: Its objects, with the memory.
-        without: Its objects on the same maps without any memory; ``None`` if nobody asked.
-        cut: Whether a new scene starts with it.
+        without: Its objects on the same maps without any memory; ``None`` if nobody asked for them.
+        cut: Whether the frame starts a new scene.
         points: Whether the detector gives points without size.
         classes: How many classes the detector has.
-        network: The detector's maps; ``None`` if nobody asked.
-        coasted: Whether the detector did not look at it: the memory alone says where the objects are.
-        class_names: Name of each class; empty where the detector tells none.
-        masked_only: What the detector alone finds and no area of the memory's boxes covers: the masks hold it, too. On
-            a coasted frame it is that of the last frame that the detector has looked at.
-        unreadable: Whether the detector's maps have cells that count and cannot be read.
-        outside: Whether they have scores outside [0, 1].
-        best: The network's highest score that can be read, of any class, whatever the score that is asked for.
+        network: The detector's maps; ``None`` if nobody asked for them.
+        coasted: Whether the detector skipped the frame, so that the memory alone says where the objects are.
+        class_names: Name of each class; empty if the detector has no names.
+        masked_only: What the detector alone finds outside the areas that the memory's boxes cover; the masks cover it,
+            too. A coasted frame has that of the last frame that the detector looked at.
+        unreadable: Whether the detector's maps have cells that count but cannot be read.
+        outside: Whether the detector's maps have scores outside [0, 1].
+        best: The network's highest readable score, of any class, even below the lowest score.
     """
 
     frame: Frame

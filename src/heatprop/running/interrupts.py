@@ -1,4 +1,4 @@
-"""Ctrl-C, and signals to end, between two frames instead of within one."""
+"""Handle Ctrl-C and termination signals between two frames instead of in the middle of one."""
 
 import signal
 import threading
@@ -12,13 +12,13 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the program to end.
+    """A signal asked the program to end.
 
     Args:
-        number: The signal's number.
+        number: Number of the signal.
 
     Attributes:
-        number: The same.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -27,12 +27,12 @@ class Stopped(KeyboardInterrupt):
 
 
 def signal_of(stop: KeyboardInterrupt) -> int:
-    """Mark which signal an interruption came from; Ctrl-C where it does not say."""
+    """Return the number of the signal behind an interruption; that of Ctrl-C if it does not say."""
     return stop.number if isinstance(stop, Stopped) else int(signal.SIGINT)
 
 
 def stop_on_signals() -> None:
-    """Make every signal to end raise `Stopped`, as Ctrl-C raises KeyboardInterrupt; what is ignored stays so."""
+    """Make every termination signal raise `Stopped`, as Ctrl-C does; signals that are ignored stay ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in SIGNALS:
@@ -41,13 +41,13 @@ def stop_on_signals() -> None:
 
 
 class Interrupts:
-    """Hold signals to end back until a frame is finished, so that all files of a video end with the same one.
+    """Hold termination signals back until a frame is finished, so that all files of a video end with the same frame.
 
-    A context manager for Ctrl-C, SIGTERM and SIGHUP. The second signal is not held back: a detector that hangs can be
-    left. Outside of the main thread, and where a signal has another meaning already or is ignored, it does nothing.
+    It is a context manager for Ctrl-C, SIGTERM and SIGHUP. A second signal is not held back, so you can leave a
+    detector that hangs. It does nothing outside the main thread, or for signals that are ignored or handled elsewhere.
 
     Attributes:
-        number: The signal that came in the block; 0 if none did.
+        number: Number of the signal that came in the block; 0 if none did.
     """
 
     def __init__(self) -> None:
@@ -69,16 +69,16 @@ class Interrupts:
             signal.signal(number, handler)
 
     def between(self, results: Iterable[T]) -> Iterator[T]:
-        """Let a signal that was held back through between two results.
+        """Pass results on, and raise a signal that was held back between two of them.
 
         Args:
-            results: One after the other.
+            results: The results.
 
         Yields:
-            The same.
+            The same results.
 
         Raises:
-            Stopped: If a signal came while the last one was worked on; it is a KeyboardInterrupt.
+            Stopped: If a signal came while the last result was being processed; it is a KeyboardInterrupt.
         """
         for result in results:
             yield result

@@ -1,4 +1,4 @@
-"""The detector's maps of a video in an ``.npz``, for `heatprop eval maps` and `heatprop tune`."""
+"""Write the detector's maps of a video to an ``.npz``, for `heatprop eval maps` and `heatprop tune`."""
 
 import zipfile
 from contextlib import ExitStack
@@ -29,19 +29,19 @@ _NO_OBJECTS: dict[str, NDArray[Any]] = {
 class MapWriter:
     """Write the detector's own maps of a video, which `heatprop.maps.saved.read_saved_maps` reads.
 
-    A context manager that treats its file as `heatprop.running.RecordWriter` does: it appears when it is
-    whole, not at all after an exception; after Ctrl-C (KeyboardInterrupt) the frames so far are at
-    ``<stem>.partial<suffix>``, unless there was no frame yet. One frame at a time is in memory; those before
-    wait compressed in nameless files in the same folder.
+    It is a context manager that treats its file as `heatprop.running.RecordWriter` does: the file appears once it is
+    complete, and not at all after an exception. After Ctrl-C (KeyboardInterrupt), the frames so far are kept at
+    ``<stem>.partial<suffix>``, unless there was no frame yet. One frame at a time is in memory; earlier frames wait
+    compressed in nameless files in the same folder.
 
     Scores below 0.003 become 0.001; offsets and sizes are kept within 2 cells of a score above 0.02 and of where
     the memory propagates to, and are 0 elsewhere. There is no ground truth in the file: its ``gt_*`` are empty.
 
     Args:
-        path: The ``.npz``.
+        path: Where the ``.npz`` goes.
 
     Attributes:
-        path: The file to be.
+        path: Where the file goes.
         saved_to: Where the file is after the block: ``path``, the partial name, or ``None``.
     """
 
@@ -74,7 +74,7 @@ class MapWriter:
         """Write the maps of a frame.
 
         Raises:
-            ValueError: If the result has none, or of another shape than those before.
+            ValueError: If the result has no maps, or maps of a different shape than before.
             DetectorError: If the detector gives points.
         """
         if result.network is None:
@@ -89,7 +89,7 @@ class MapWriter:
         self._frames += 1
 
     def _assemble(self) -> None:
-        """Put the archive together; of a frame that was interrupted some stores hold one more than is written."""
+        """Assemble the archive; some stores may hold one more frame, which was interrupted and is not written."""
         with (
             open(self._file.handle, "wb", closefd=False) as file,
             zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,

@@ -1,4 +1,4 @@
-"""The files of one video: annotated, blurred, side by side, JSON Lines, tracks, maps."""
+"""Write the files of one video: annotated, blurred, side by side, JSON Lines, tracks, maps."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -33,18 +33,18 @@ _WRITERS: dict[str, type[RecordWriter | MapWriter]] = {
 
 
 class Wanted(NamedTuple):
-    """Which files are written for each video.
+    """Which files to write for each video.
 
     Attributes:
-        annotated: The video with boxes.
-        blurred: The video with what lies under the boxes, the memory's and the detector's own, made unrecognisable.
-        compared: Without memory and with it, side by side; blurred where only that is wanted.
-        records: JSON Lines.
+        annotated: Write the video with boxes.
+        blurred: Write the video with everything under the memory's and the detector's boxes made unrecognisable.
+        compared: Write the video without memory and with it, side by side; blurred if only blurring is wanted.
+        records: Write JSON Lines.
         mask_scale: Side of a blurred area divided by the side of its box.
-        suffix: Container of the videos, with the dot.
-        maps: The detector's own maps; the results must hold them (`FrameDetector(keep_maps=True)`).
-        mot: A tracker's results in MOTChallenge's format.
-        coco: COCO's results, with identities.
+        suffix: File suffix of the videos, with the dot.
+        maps: Write the detector's own maps; the results must hold them (`FrameDetector(keep_maps=True)`).
+        mot: Write a tracker's results in MOTChallenge's format.
+        coco: Write results in COCO's format, with identities.
     """
 
     annotated: bool = True
@@ -58,7 +58,7 @@ class Wanted(NamedTuple):
     coco: bool = False
 
     def paths(self, folder: Path, stem: str, source: Path | None = None) -> dict[str, Path]:
-        """Name the files of a video: ``<stem>_annotated.mp4``, ``<stem>.jsonl`` and so on; a picture stays one."""
+        """Name a video's files: ``<stem>_annotated.mp4``, ``<stem>.jsonl`` and so on; a picture stays a picture."""
         still = source is not None and source.suffix.lower() in still_pictures.SUFFIXES
         suffix = source.suffix if still and source is not None else self.suffix
         return {
@@ -69,16 +69,16 @@ class Wanted(NamedTuple):
 
 
 class Outputs:
-    """All files that are wanted of one video, a context manager.
+    """All files that are wanted for one video, as a context manager.
 
-    They are moved into place together at the end; after an exception none of them, after Ctrl-C what is
-    there so far, under its partial name.
+    The files are moved into place together at the end. After an exception, none of them is kept; after Ctrl-C,
+    what was written so far is kept under its partial name.
 
     Args:
-        wanted: Which.
-        folder: Where they go.
-        stem: How their names begin.
-        video: The video that they are made of; its audio is copied.
+        wanted: Which files to write.
+        folder: Folder for the files.
+        stem: How the names of the files begin.
+        video: The video that they are made from; its audio is copied.
     """
 
     def __init__(self, wanted: Wanted, folder: Path, stem: str, video: VideoReader) -> None:
@@ -100,7 +100,7 @@ class Outputs:
 
     @property
     def files(self) -> list[Path]:
-        """Where the files are, after the block."""
+        """Paths of the files, after the block."""
         writers: Iterable[VideoWriter | StillWriter | RecordWriter | MapWriter] = (
             *self._videos.values(),
             *self._others,
@@ -109,7 +109,7 @@ class Outputs:
 
     @property
     def notes(self) -> list[str]:
-        """Which audio was left out and why."""
+        """Which audio was left out, and why."""
         return list(dict.fromkeys(writer.audio_note for writer in self._videos.values() if writer.audio_note))
 
     def __enter__(self) -> Self:
@@ -128,10 +128,10 @@ class Outputs:
         """Write a frame into each file.
 
         Raises:
-            DetectorError: If it must be blurred, or its maps saved, and the detector gives points.
+            DetectorError: If the frame must be blurred, or its maps saved, but the detector gives points.
         """
         if result.points and self._wanted.blurred:
-            raise DetectorError("it gives points (size=None), which tell no area to blur; leave out --blur")
+            raise DetectorError("it gives points (size=None), which have no area to blur; leave out --blur")
         for kind, writer in self._videos.items():
             writer.write(self._picture(kind, result), time=result.frame.time)
         for other in self._others:

@@ -1,4 +1,4 @@
-"""A frame as the detector takes it, and the way back: its maps without padding, its boxes in the video's pixels."""
+"""Prepare frames for the detector, remove the padding from its maps, and convert its boxes to the video's pixels."""
 
 import math
 from typing import NamedTuple
@@ -11,17 +11,17 @@ from torch.nn import functional
 
 from heatprop.structures import HeadMaps
 
-_MULTIPLE = 32  # both sides of what the detector sees
+_MULTIPLE = 32  # both sides of the detector's picture are multiples of it
 
 
 class Picture(NamedTuple):
     """A frame, scaled and padded for the detector.
 
     Attributes:
-        pixels: RGB, shape ``(1, 3, H, W)``, both sides multiples of 32, ``float32`` in [0, 255], black at the
-            bottom and on the right where it was padded.
-        height: Rows of it that show the frame.
-        width: Columns of it that show the frame.
+        pixels: RGB, shape ``(1, 3, H, W)``, both sides multiples of 32, ``float32`` in [0, 255], with black padding
+            at the bottom and on the right.
+        height: Number of rows that show the frame.
+        width: Number of columns that show the frame.
         scale: Pixels of the picture per pixel of the video, ``(x, y)``.
     """
 
@@ -31,17 +31,17 @@ class Picture(NamedTuple):
     scale: tuple[float, float]
 
     def cut(self, maps: HeadMaps, *, stride: float) -> HeadMaps:
-        """Cut maps back to the cells that lie in the frame: nothing is found in the padding.
+        """Cut maps to the cells that lie in the frame, so that nothing is found in the padding.
 
         Args:
-            maps: What the detector gives for the picture, ``(1, C, H / stride, W / stride)``.
+            maps: The detector's maps of the picture, ``(1, C, H / stride, W / stride)``.
             stride: Pixels of the picture per cell.
 
         Returns:
             The same maps without the rows and columns of the padding.
 
         Raises:
-            ValueError: If the maps are not those of the picture, so that nobody knows where their boxes lie.
+            ValueError: If the maps do not fit the picture, so the place of their boxes is unknown.
         """
         self._check(maps.heatmap, stride)
         rows, columns = math.ceil(self.height / stride), math.ceil(self.width / stride)
@@ -54,7 +54,7 @@ class Picture(NamedTuple):
         )
 
     def video_boxes(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bring boxes ``(n, 4)`` from pixels of the picture to pixels of the video."""
+        """Convert boxes ``(n, 4)`` from pixels of the picture to pixels of the video."""
         across, down = self.scale
         scaled: NDArray[np.float64] = boxes / np.array([across, down, across, down])
         return scaled
@@ -77,11 +77,11 @@ class Picture(NamedTuple):
 
 
 def fit(image: NDArray[np.uint8], *, longer_side: int | None = None) -> Picture:
-    """Scale a frame for the detector, keep its aspect, and pad it to multiples of 32.
+    """Scale a frame for the detector, keep its aspect ratio, and pad it to multiples of 32.
 
     Args:
         image: RGB picture, shape ``(H, W, 3)``, ``uint8``.
-        longer_side: Pixels of the longer side after scaling; ``None`` does not scale.
+        longer_side: Length of the longer side after scaling, in pixels; ``None`` does not scale.
 
     Returns:
         The picture. Shrinking averages (antialiased bilinear), as image libraries do.

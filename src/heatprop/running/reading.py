@@ -1,4 +1,4 @@
-"""What the detector says of a frame by itself, before any memory: its own boxes, and values that nobody can use."""
+"""What the detector finds in a frame without any memory: its own boxes, and values that nobody can use."""
 
 from typing import NamedTuple
 
@@ -15,16 +15,16 @@ from heatprop.structures import HeadMaps
 from heatprop.suppression import rank
 
 MOST = 1000
-"""Largest number of the detector's own boxes in a frame; the memory has its ``top_k``."""
+"""Largest number of the detector's own boxes in a frame; the memory has its own limit, ``top_k``."""
 
 
 class OwnBoxes(NamedTuple):
     """What the detector alone finds in a frame.
 
     Attributes:
-        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
-        scores: Shape ``(n,)``, in [0, 1].
-        labels: Class index, shape ``(n,)``.
+        boxes: Boxes ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
+        scores: Scores, shape ``(n,)``, in [0, 1].
+        labels: Class index of each box, shape ``(n,)``.
     """
 
     boxes: NDArray[np.float64]
@@ -32,14 +32,14 @@ class OwnBoxes(NamedTuple):
     labels: NDArray[np.int64]
 
     def outside(self, boxes: NDArray[np.float64], *, scale: float) -> "OwnBoxes":
-        """Leave out what lies inside other boxes.
+        """Leave out boxes that lie inside other boxes.
 
         Args:
-            boxes: The others, shape ``(m, 4)``, in the same pixels.
-            scale: How many times as wide and high each of them counts, at least 1.
+            boxes: The other boxes, shape ``(m, 4)``, in the same pixels.
+            scale: Factor on the width and height of the other boxes, at least 1.
 
         Returns:
-            The boxes that do not lie inside one of the others as a whole.
+            The boxes that do not lie entirely inside one of the others.
         """
         middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, scale * (boxes[:, 2:] - boxes[:, :2]) / 2
         low, high = self.boxes[:, None, :2], self.boxes[:, None, 2:]  # (n, 1, 2)
@@ -47,7 +47,7 @@ class OwnBoxes(NamedTuple):
         return self._only(~inside)
 
     def of_classes(self, labels: list[int]) -> "OwnBoxes":
-        """Keep those of some classes."""
+        """Keep the boxes of some classes."""
         return self._only(np.isin(self.labels, labels))
 
     def _only(self, kept: NDArray[np.bool_]) -> "OwnBoxes":
@@ -58,11 +58,11 @@ NO_BOXES = OwnBoxes(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
 
 
 class Reading(NamedTuple):
-    """What the detector says of a frame.
+    """What the detector finds in a frame.
 
     Attributes:
-        own: Its own boxes, in pixels of the video; none where nobody asked.
-        unreadable: Whether a score is not finite, or a cell has a score that counts and a box that cannot be read.
+        own: Its own boxes, in pixels of the video; empty if nobody asked for them.
+        unreadable: Whether a score is not finite, or a cell has a score that counts but a box that cannot be read.
         outside: Whether a finite score lies outside [0, 1]: it counts as 0 or 1.
     """
 
@@ -76,11 +76,11 @@ def own_boxes(maps: HeadMaps, options: PropagatorOptions, *, score: float) -> Ow
 
     Args:
         maps: The detector's maps, ``(1, C, H, W)``, with sizes.
-        options: Their stride, and the threshold of NMS.
+        options: Gives the stride of the maps and the threshold of NMS.
         score: Lowest score, above 0.
 
     Returns:
-        The boxes in pixels of the detector's picture, by falling score, at most 1,000.
+        The boxes in pixels of the detector's picture, in order of falling score, at most 1,000.
     """
     dtype = torch.promote_types(maps.heatmap.dtype, torch.float32)
     seen = seen_cells(maps, stride=options.stride)
@@ -107,7 +107,7 @@ def check_values(maps: HeadMaps, *, stride: float, score: float) -> tuple[bool, 
         score: Lowest score that counts.
 
     Returns:
-        Whether a score is not finite, or a cell has a score that counts and a box that cannot be read; and whether a
+        Whether a score is not finite, or a cell has a score that counts but a box that cannot be read; and whether a
         finite score lies outside [0, 1].
     """
     heatmap = maps.heatmap

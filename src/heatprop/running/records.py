@@ -1,4 +1,4 @@
-"""Detections as JSON Lines, in a file that is there when it is whole, and not before."""
+"""Write detections as JSON Lines, to a file that appears once it is complete."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,18 +12,18 @@ from heatprop.running.frame_results import FrameResult
 
 
 class RecordWriter:
-    """Write one line of JSON per detection, and one per frame that has masks besides.
+    """Write one line of JSON per detection, and one more per frame that has extra masks.
 
-    A context manager that treats its file as :class:`heatprop.video.VideoWriter` does: written beside its
-    name, moved into place when whole, removed after an exception; after Ctrl-C (KeyboardInterrupt) the
-    lines so far are at ``<stem>.partial<suffix>``, unless there was no frame yet. A video without detections
+    It is a context manager that treats its file as :class:`heatprop.video.VideoWriter` does: the file is written next
+    to its final place, moved there when complete, and removed after an exception. After Ctrl-C (KeyboardInterrupt),
+    the lines so far are kept at ``<stem>.partial<suffix>``, unless there was no frame yet. A video without detections
     gives an empty file.
 
     Args:
-        path: The file.
+        path: Where the file goes.
 
     Attributes:
-        path: The file to be.
+        path: Where the file goes.
         saved_to: Where the file is after the block: ``path``, the partial name, or ``None``.
     """
 
@@ -52,7 +52,7 @@ class RecordWriter:
             self._file.drop()
 
     def write(self, result: FrameResult) -> None:
-        """Write the detections of a frame, by falling score."""
+        """Write the detections of a frame, in order of falling score."""
         self._text.write("".join(self._lines(result)))
         self._frames += 1
 
@@ -69,8 +69,8 @@ def records(result: FrameResult) -> list[dict[str, Any]]:
     Returns:
         One dict per detection: ``frame`` from 0, ``time`` in seconds, ``box`` in pixels of the video,
         ``score``, ``network_score``, ``age`` in frames, ``id``, ``carried``, ``coasted`` (the detector did not look at
-        the frame) and ``label``. Where the masks hold boxes that are no detections, one dict more with ``frame``,
-        ``time`` and the list ``masked_only``, each with ``box``, ``score`` and ``label``.
+        the frame) and ``label``. If the masks cover boxes that are not detections, there is one more dict with
+        ``frame``, ``time`` and the list ``masked_only``, whose items have ``box``, ``score`` and ``label``.
     """
     found = result.found
     detections: list[dict[str, Any]] = [

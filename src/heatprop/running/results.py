@@ -1,4 +1,4 @@
-"""Frame by frame through detector and memory: what is found, in pixels of the video."""
+"""Run detector and memory frame by frame: detections in pixels of the video."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,20 +24,20 @@ Cuts = Callable[[NDArray[np.uint8]], bool]
 
 
 class FrameDetector:
-    """The detector of a run with its memory, for one video after the other.
+    """The detector of a run with its memory, for one video after another.
 
     Args:
         detector: The detector.
         propagator: The memory with its options.
-        score: Lowest score of what is returned, in [0, 1]. The memory keeps its own threshold.
+        score: Lowest score of the detections that are returned, in [0, 1]. The memory keeps its own threshold.
         longer_side: Longer side of the picture that the detector sees, in pixels; ``None`` keeps the video's.
         compare: Whether to detect without memory as well.
         keep_maps: Whether the results hold the detector's maps.
         camera: Tells how the camera moved, so that the memory moves with it; ``None`` for a camera that stands still.
-        every: The detector looks at every n-th frame, and at the first of each scene; the memory fills the others.
-        mask_scale: How many times as wide and high as its box a covered area is: the results then hold what the
-            detector alone finds outside of these areas. ``None`` where nothing is to be covered.
-        labels: Which classes are returned; ``None`` for all. The memory keeps them all.
+        every: The detector looks at every n-th frame, and at the first of each scene; the memory fills in the others.
+        mask_scale: Width and height of a covered area divided by those of its box: the results then hold what the
+            detector alone finds outside these areas. ``None`` if nothing is to be covered.
+        labels: Classes to return; ``None`` returns all. The memory keeps all classes.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FrameDetector:
         self._turns = Turns(every)
         self._mask_scale = mask_scale
         self._labels = None if labels is None else torch.tensor(sorted(labels))
-        self._first_id = 0  # of the scene
+        self._first_id = 0  # first identity of the scene
         self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
 
     def results(self, frames: Iterable[Frame], *, cuts: Cuts | None = None) -> Iterator[FrameResult]:
@@ -73,7 +73,7 @@ class FrameDetector:
 
         Args:
             frames: The frames.
-            cuts: Tells whether a scene starts with an image; ``None`` for one scene.
+            cuts: Tells whether an image starts a new scene; ``None`` for a single scene.
 
         Yields:
             One result per frame.
@@ -100,7 +100,7 @@ class FrameDetector:
             self._camera.reset()
 
     def use_radius(self, radius: int | None) -> None:
-        """Give the memory another radius, in cells; ``None`` for the one that it had at first. It forgets all."""
+        """Give the memory a new radius, in cells; ``None`` restores the first one. The memory forgets everything."""
         options = self._set
         if radius is not None:
             options = replace(options, radius=radius, max_radius=max(radius, options.max_radius))
@@ -119,10 +119,10 @@ class FrameDetector:
             frame: The frame.
 
         Returns:
-            What the detector saw, its maps without padding, and what they say by themselves.
+            What the detector saw, its maps without padding, and what they show without any memory.
 
         Raises:
-            DetectorError: If it fails, or its maps do not fit the picture.
+            DetectorError: If the detector fails, or its maps do not fit the picture.
         """
         picture = fit(frame.image, longer_side=self._longer_side)
         with _named(self._detector.name):
@@ -131,15 +131,15 @@ class FrameDetector:
         return picture, maps, self._read(picture, maps)
 
     def shift_of(self, frame: Frame, picture: Picture, *, cut: bool) -> torch.Tensor | None:
-        """Tell how the picture moved since the last frame that was asked for.
+        """Compute how the picture moved since the previous call.
 
         Args:
             frame: The frame.
             picture: What the detector sees of it.
-            cut: Whether a new scene starts with it.
+            cut: Whether the frame starts a new scene.
 
         Returns:
-            For the ``shift`` of the propagator, shape ``(1, 2, 3)``, in cells; ``None`` without a camera to watch.
+            The ``shift`` for the propagator, shape ``(1, 2, 3)``, in cells; ``None`` if the camera is not watched.
         """
         if self._camera is None:
             return None
@@ -161,17 +161,17 @@ class FrameDetector:
         propagated: PropagatorOutput | None = None,
         first_id: int = 0,
     ) -> FrameResult:
-        """Put together what a frame gives.
+        """Assemble the result of a frame.
 
         Args:
             frame: The frame.
             picture: What the detector saw of it.
             maps: The detector's maps.
-            detections: What the memory makes of them, ``(1, K)``.
-            reading: What they say by themselves.
-            cut: Whether a new scene starts with it.
-            propagated: What the propagator returned, if known: saved maps keep what the memory reaches.
-            first_id: Number of the scene's first object in the video.
+            detections: The memory's detections, ``(1, K)``.
+            reading: What the maps show without any memory.
+            cut: Whether the frame starts a new scene.
+            propagated: What the propagator returned, if known: saved maps keep the cells that the memory reaches.
+            first_id: Identity in the video of the scene's first object.
 
         Returns:
             The result.
@@ -183,7 +183,7 @@ class FrameDetector:
         network = None
         if self._keep_maps:
             reached = torch.zeros_like(maps.heatmap[:, :1], dtype=torch.bool)
-            if propagated is not None:  # elsewhere the network alone finds something
+            if propagated is not None:  # in other cells only the network finds something
                 reached = (propagated.prior_score() > 0).any(1, keepdim=True)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
         found = self._found(picture, detections, first_id=first_id)
@@ -229,7 +229,7 @@ class FrameDetector:
 
     @torch.inference_mode()
     def _coast(self, frame: Frame, picture: Picture, looked: FrameResult) -> FrameResult:
-        """Let the memory stand in for the detector, which last looked at such a picture."""
+        """Let the memory stand in for the detector, which last looked at the given picture."""
         shift = self.shift_of(frame, picture, cut=False)
         memory = self._propagator.state
         if shift is not None and memory is not None:
@@ -277,7 +277,7 @@ class FrameDetector:
 
 
 def _without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
-    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no past."""
+    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no memory."""
     return HeatmapPropagator(
         peak_kernel=3,
         top_k=propagator.top_k,
@@ -289,7 +289,7 @@ def _without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
 
 @contextmanager
 def _named(detector: str) -> Iterator[None]:
-    """Say whose maps they are that do not fit the picture, or each other."""
+    """Add the detector's name to errors about maps that do not fit the picture or each other."""
     try:
         yield
     except (TypeError, ValueError) as error:

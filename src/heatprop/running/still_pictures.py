@@ -1,4 +1,4 @@
-"""A picture in gives a picture out: what of a video's output is written for a single picture."""
+"""If the input is a single picture, write the output as a picture instead of a video."""
 
 from os import PathLike
 from pathlib import Path
@@ -20,19 +20,19 @@ SUFFIXES = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-"""How the names of pictures end -> what Pillow calls the format."""
+"""Suffix of a picture file -> Pillow's name of the format."""
 
 
 class StillWriter:
-    """Write one picture as `heatprop.video.VideoWriter` writes a video: there when it is whole, without any metadata.
+    """Write one picture as `heatprop.video.VideoWriter` writes a video: it appears once complete, without metadata.
 
     Args:
-        path: The file; its suffix, one of `SUFFIXES`, chooses the format.
+        path: Where the file goes; its suffix, one of `SUFFIXES`, chooses the format.
 
     Attributes:
-        path: The file to be.
+        path: Where the file goes.
         saved_to: Where the file is after the block, or ``None``.
-        audio_note: Empty: there is no sound.
+        audio_note: Always empty, because a picture has no sound.
     """
 
     audio_note = ""
@@ -60,7 +60,7 @@ class StillWriter:
         """Take the picture, shape ``(H, W, 3)``, ``uint8``; its time does not matter.
 
         Raises:
-            DetectorError: If it is not the first one.
+            DetectorError: If it is not the first picture.
         """
         if self._image is not None:
             raise DetectorError("the file holds several pictures; make a video of them first")

@@ -1,4 +1,4 @@
-"""The detector's maps of a video on a disk, until both directions of time have read them."""
+"""Store the detector's maps of a video on disk until both directions of time have read them."""
 
 from array import array
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ _NONE = np.zeros((0, 0), np.float16)
 
 
 class StoredMaps(Sequence[HeadMaps]):
-    """Maps of a video, one frame at a time in memory.
+    """Maps of a video, with one frame at a time in memory.
 
-    They are kept in half precision: scores of 0.003 and more, others become 0; offsets and sizes within 2 cells of a
-    score above 0.02, elsewhere they become half a cell and 0, so that a memory that reaches further keeps its size.
+    They are kept in half precision. Scores below 0.003 become 0. Offsets and sizes are kept within 2 cells of a score
+    above 0.02; elsewhere they become half a cell and 0, so that a memory that reaches further keeps its size.
 
-    This is not the sparse format of `heatprop.maps.sparse`: its bound on what a memory can hold goes forward in time
-    only, up to a radius of 5 and an alpha of 0.98, and it is packed when the last frame is known. Here the memory goes
-    backward too, has any radius and alpha, and hours of video are read in any order.
+    This is not the sparse format of `heatprop.maps.sparse`. The bound of that format on what a memory can hold is valid
+    forward in time only, up to a radius of 5 and an alpha of 0.98, and it is packed when the last frame is known. Here
+    the memory also runs backward, has any radius and alpha, and hours of video are read in any order.
 
     Args:
-        store: Where they are.
+        store: Where the maps are stored.
     """
 
     def __init__(self, store: FrameStore) -> None:
@@ -43,7 +43,7 @@ class StoredMaps(Sequence[HeadMaps]):
         return self.frame(number)[1]
 
     def append(self, picture: Picture, maps: HeadMaps, reading: Reading) -> None:
-        """Keep what a frame gave; maps ``(1, C, H, W)`` and ``(1, 2, H, W)``, extras are dropped."""
+        """Store the maps of a frame, ``(1, C, H, W)`` and ``(1, 2, H, W)``; extras are dropped."""
         heatmap = maps.heatmap.float().cpu().numpy()
         place = np.flatnonzero(near_evidence(heatmap))
         geometry = np.array([picture.height, picture.width, *picture.scale])
@@ -60,7 +60,7 @@ class StoredMaps(Sequence[HeadMaps]):
         )
 
     def frame(self, number: int) -> tuple[Picture, HeadMaps, Reading]:
-        """Read what the detector saw of a frame, from 0, without its pixels, and what it gave, on the processor."""
+        """Read what the detector saw of a frame, from 0, without the pixels, and its maps, on the CPU."""
         heatmap, place, offset, size, geometry, boxes, scores, labels, flags = self._store[number]
         height, width, across, down = geometry.tolist()
         picture = Picture(torch.empty(0), round(height), round(width), (across, down))
@@ -74,7 +74,7 @@ class StoredMaps(Sequence[HeadMaps]):
 
 
 class StoredShifts(Sequence[Tensor]):
-    """Motions of the picture, 48 bytes a frame, each as ``(1, 2, 3)``."""
+    """Motions of the picture, in 48 bytes per frame, each of shape ``(1, 2, 3)``."""
 
     def __init__(self) -> None:
         self._numbers = array("d")
@@ -86,7 +86,7 @@ class StoredShifts(Sequence[Tensor]):
         return torch.tensor(self._numbers[6 * number : 6 * number + 6], dtype=torch.float64).view(1, 2, 3)
 
     def append(self, shift: Tensor) -> None:
-        """Keep the motion to the next frame."""
+        """Store the motion to the next frame."""
         self._numbers.extend(shift.flatten().tolist())
 
 

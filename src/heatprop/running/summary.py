@@ -1,4 +1,4 @@
-"""What is counted while a video runs."""
+"""Figures that are counted while a video is processed."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,26 +11,26 @@ _NOISE = PropagatorOptions().score_threshold  # nothing below it is ever detecte
 
 @dataclass
 class Summary:
-    """The figures of one video, and what became of it.
+    """The figures of one video, and how its processing ended.
 
     Attributes:
         path: The video.
-        frames: Frames that went through.
-        detections: Objects found in them, all frames together.
-        carried: How many of these the network alone would not have shown.
-        gaps_closed: Runs of carried frames of one object that end with the network seeing it again; frames that the
-            detector did not look at make no such run.
-        cuts: Scene cuts.
-        coasted: Frames that the detector did not look at.
-        masked_only: Boxes that only the masks hold, all frames together: the detector's own that the memory misses.
-        unreadable: Frames whose maps have cells that count and cannot be read.
-        outside: Frames whose maps have scores outside [0, 1].
+        frames: Number of frames that were processed.
+        detections: Number of objects found, in all frames together.
+        carried: How many of these detections the network alone would not have shown.
+        gaps_closed: Number of runs of carried frames of one object after which the network sees it again; frames that
+            the detector did not look at do not count as such runs.
+        cuts: Number of scene cuts.
+        coasted: Number of frames that the detector did not look at.
+        masked_only: Number of boxes in all frames that only the masks cover: the detector's own that the memory misses.
+        unreadable: Number of frames whose maps have cells that count but cannot be read.
+        outside: Number of frames whose maps have scores outside [0, 1].
         best: The detector's highest score in any frame.
-        seconds: How long it took.
-        files: What was written.
-        notes: Which audio was left out and why.
+        seconds: How long the video took, in seconds.
+        files: Files that were written.
+        notes: Which audio was left out and why, and other notes.
         problem: What went wrong; empty if nothing did.
-        interrupted: Number of the signal that ended it: Ctrl-C, or another one to end; 0 if none did.
+        interrupted: Number of the signal that ended the video, such as that of Ctrl-C; 0 if none did.
     """
 
     path: Path
@@ -55,12 +55,12 @@ class Summary:
 
     @property
     def frames_per_second(self) -> float:
-        """How fast it went; 0 before the first frame."""
+        """Frames processed per second; 0 before the first frame."""
         return self.frames / self.seconds if self.seconds else 0.0
 
     @property
     def warning(self) -> str:
-        """What makes the results useless although nothing went wrong; empty if nothing does."""
+        """Why the results are useless although nothing went wrong; empty if they are not."""
         if not self.frames or self.best >= _NOISE:
             return ""
         said = "gives no score that can be read" if not self.best else f"never scores above {self.best:.2g}"

@@ -1,4 +1,4 @@
-"""How many threads torch uses: a pool costs more than it gives on maps of a few thousand cells."""
+"""How many threads torch uses: on maps of a few thousand cells, a thread pool costs more than it saves."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ import torch
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use so many CPU threads in a block, and as many as before after it.
+    """Let torch use a number of CPU threads in a block, and the former number after it.
 
     Args:
-        count: At least 1.
+        count: Number of threads, at least 1.
     """
     before = torch.get_num_threads()
     if before == count:

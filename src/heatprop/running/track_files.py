@@ -1,4 +1,4 @@
-"""Detections with identities, as others read them: a tracker's results in MOTChallenge's format, and COCO's results."""
+"""Write detections with identities in common formats: tracker results as in MOTChallenge, and COCO's results."""
 
 import json
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from heatprop.running.records import RecordWriter
 
 
 class MotWriter(RecordWriter):
-    """Write ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1; else as `RecordWriter`.
+    """Write ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1; otherwise like `RecordWriter`.
 
-    Classes have no column: of a detector of several, all are written.
+    The format has no column for classes: the detections of all classes are written.
     """
 
     def _lines(self, result: FrameResult) -> Iterator[str]:
@@ -23,9 +23,9 @@ class MotWriter(RecordWriter):
 
 
 class CocoWriter(RecordWriter):
-    """Write a list of ``image_id``, ``category_id``, ``bbox``, ``score`` and ``track_id``; else as `RecordWriter`.
+    """Write a list of ``image_id``, ``category_id``, ``bbox``, ``score`` and ``track_id``; else like `RecordWriter`.
 
-    The first frame is image 1, the first class category 1. A file after Ctrl-C is whole JSON, too.
+    The first frame is image 1, and the first class is category 1. Even after Ctrl-C the file is complete JSON.
     """
 
     _head, _tail = "[", "\n]\n"

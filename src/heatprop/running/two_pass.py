@@ -1,4 +1,4 @@
-"""``heatprop run --two-pass``: the detector first, then the memory in both directions, then the pictures."""
+"""``heatprop run --two-pass``: run the detector, then the memory in both directions, then write the pictures."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,15 +22,15 @@ class _Rules(TypedDict):
 
 
 class Watch(Protocol):
-    """Let items pass one after the other, tell of the progress, and let Ctrl-C through between them."""
+    """Pass items on one by one, report the progress, and let Ctrl-C through between them."""
 
     def __call__(self, items: Iterable[T], stage: str, total: int | None) -> Iterator[T]:
         """Pass the items on.
 
         Args:
             items: The items.
-            stage: What is being done.
-            total: How many to expect, ``None`` if nobody knows.
+            stage: Name of the stage.
+            total: Expected number of items; ``None`` if it is not known.
 
         Yields:
             The items.
@@ -38,15 +38,15 @@ class Watch(Protocol):
 
 
 class TwoPassDetector:
-    """A detector whose memory looks forward and backward over a finished video.
+    """A detector whose memory runs forward and backward over a finished video.
 
     The video is read twice: once for the detector, whose maps wait compressed in a nameless file in ``folder``, and
-    once for the results. Nothing of the file is left afterwards, not even when the program is killed.
+    once for the results. No file remains afterwards, even if the program is killed.
 
     Args:
         detector: The detector with its memory.
-        folder: Where the file is; it is there.
-        combine: What of its two scores an object gets that both directions find.
+        folder: Existing folder for the file.
+        combine: How to combine the two scores of an object that both directions find.
     """
 
     def __init__(self, detector: FrameDetector, *, folder: Path, combine: Combine = "mean") -> None:
@@ -59,15 +59,15 @@ class TwoPassDetector:
 
         Args:
             video: The video; it is read to its end, and then a second time from its path.
-            watch: Called around the two stages that give no result yet.
-            cuts: Tells whether a scene starts with an image; ``None`` for one scene.
+            watch: Called around the two stages that give no results yet.
+            cuts: Tells whether an image starts a new scene; ``None`` for a single scene.
 
         Yields:
             One result per frame.
 
         Raises:
             DetectorError: If the detector fails, or its maps do not fit the picture or the frame before.
-            VideoError: If the file is damaged, after what decodes of it; or if it changed meanwhile.
+            VideoError: If the file is damaged, after the frames that decode; or if it changed in the meantime.
         """
         with FrameStore(self._folder) as kept, FrameStore(self._folder) as found:
             maps, shifts, starts = StoredMaps(kept), StoredShifts(), set[int]()
@@ -114,7 +114,7 @@ class TwoPassDetector:
                 if shift is not None:
                     shifts.append(shift)
         except VideoError:
-            pass  # damaged: what decodes is kept, and the second reading tells of it
+            pass  # damaged: the frames that decode are kept, and the second reading reports it
 
 
 def _at(error: DetectorError, frame: Frame) -> DetectorError:
@@ -124,5 +124,5 @@ def _at(error: DetectorError, frame: Frame) -> DetectorError:
 
 def _changed(video: VideoReader, frames: int) -> VideoError:
     return VideoError(
-        f"{video.path} had {frames} frames at first and has another number now: it changed while it was read"
+        f"{video.path} had {frames} frames at first and has a different number now: it changed while it was read"
     )

@@ -1,4 +1,4 @@
-"""One video file through detector and memory into its output files; and how several share a folder."""
+"""Run detector and memory over one video file and write its output files; name the files of several videos."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,15 +22,15 @@ Watched = Callable[[Iterable[Any]], Iterator[Any]]
 
 
 class OnFrame(Protocol):
-    """Told after each frame how far it is."""
+    """A callback that learns after each frame how far the work is."""
 
     def __call__(self, done: int, total: int | None, stage: str = "") -> None:
-        """Take note.
+        """Report the progress.
 
         Args:
-            done: Frames so far.
-            total: Frames to expect, ``None`` if the file does not say.
-            stage: What is being done, where a video is gone through several times.
+            done: Number of frames so far.
+            total: Expected number of frames; ``None`` if the file does not say.
+            stage: Name of the stage, if there are several for one video.
         """
 
 
@@ -47,25 +47,25 @@ def run_video(
 ) -> Summary:
     """Process one video and write its files.
 
-    What goes wrong with this video, whatever it is, is told in the summary, not raised. Of a damaged file everything
-    that decodes is processed and kept. A signal to end, such as Ctrl-C, ends the video and is told there, too.
+    Any problem with this video is reported in the summary, not raised. If the file is damaged, everything that decodes
+    is processed and kept. A termination signal, such as Ctrl-C, ends the video and is reported in the summary, too.
 
     Args:
         path: The video.
         detector: Detector and memory, in one direction of time or in both.
-        wanted: Which files are written.
-        folder: Where; it is there.
-        stem: How their names begin.
-        cuts: Tells whether a scene starts with an image; ``None`` for one scene.
+        wanted: Which files to write.
+        folder: Existing folder for the files.
+        stem: How the names of the files begin.
+        cuts: Tells whether an image starts a new scene; ``None`` for a single scene.
         on_frame: Called after each frame.
-        prepare: Called before with the video and what lets signals through between its frames; gives a note.
+        prepare: Called first, with the video and a function that lets signals through between frames; returns a note.
 
     Returns:
         The figures, the files and the problem, if any.
     """
     summary = Summary(path)
     start = time.perf_counter()
-    with Interrupts() as interrupts, torch_threads(1):  # the detector of a user gets its own again
+    with Interrupts() as interrupts, torch_threads(1):  # a user's detector gets its own number back
         try:
             if prepare is not None:
                 with VideoReader(path) as video:
@@ -80,7 +80,7 @@ def run_video(
             summary.problem = f"{path}, frame {number}: {error}"
         except (VideoError, OSError, av.FFmpegError) as error:
             summary.problem = str(error) if str(path) in str(error) else f"{path}: {error}"
-        except (Exception, SystemExit) as error:  # whatever it is, the next video is not to blame
+        except (Exception, SystemExit) as error:  # whatever it is, it must not stop the next video
             summary.problem = f"{path}, frame {summary.frames}: {in_one_line(error)}"
     summary.interrupted = summary.interrupted or interrupts.number  # it came while the files were being finished
     summary.seconds = time.perf_counter() - start
@@ -117,7 +117,7 @@ def _write(
                     summary.add(result)
                     if on_frame is not None:
                         on_frame(summary.frames, expected)
-            except VideoError as error:  # damaged: what decodes is kept
+            except VideoError as error:  # damaged: the frames that decode are kept
                 summary.problem = str(error)
     finally:
         summary.files = outputs.files
@@ -125,13 +125,13 @@ def _write(
 
 
 def distinct_stems(paths: Sequence[Path]) -> list[str]:
-    """Name the outputs of several videos, so that none takes the place of another.
+    """Name the outputs of several videos so that none replaces another.
 
     Args:
         paths: The videos.
 
     Returns:
-        The stem of each path, with ``-2``, ``-3`` ... where it was taken.
+        The stem of each path, with ``-2``, ``-3`` ... appended if it is already taken.
 
     Examples:
         >>> from pathlib import Path
