@@ -1,4 +1,4 @@
-"""What ``heatprop eval`` reports: what is read, what is computed, and documents; its tables are in `tables` (Rich)."""
+"""The reports of ``heatprop eval``: reading, computing and JSON documents; the tables are in `tables` (Rich)."""
 
 from heatprop.reports.documents import table1_document, to_document, write_json
 from heatprop.reports.report import Report, SubsetReport, TrackFlicker, evaluate

@@ -1,4 +1,4 @@
-"""Reports as JSON."""
+"""Write reports as JSON."""
 
 import json
 import math
@@ -12,15 +12,15 @@ from heatprop.reports.report import Report, SubsetReport, TrackFlicker
 
 
 def to_document(report: Report, class_names: Mapping[Any, str]) -> dict[str, Any]:
-    """Give a report as plain numbers, lists and dicts.
+    """Convert a report to plain numbers, lists and dicts.
 
     Args:
-        report: The figures.
-        class_names: Label -> name; others are called by their label.
+        report: The report.
+        class_names: Label -> name; other classes are called by their label.
 
     Returns:
         ``mAP50``, ``per_class``, ``without_ground_truth``, ``displacement``, ``motion_iou`` and ``flicker``. Shares
-        and precisions are in [0, 1]; what is not defined is ``None``.
+        and precisions are in [0, 1]; undefined values are ``None``.
     """
     average = report.average
     document = {
@@ -44,10 +44,10 @@ def to_document(report: Report, class_names: Mapping[Any, str]) -> dict[str, Any
 
 
 def table1_document(rows: Sequence[Table1Row]) -> list[dict[str, Any]]:
-    """Give the rows of Table 1 as plain numbers.
+    """Convert the rows of Table 1 to plain numbers.
 
     Args:
-        rows: From `table1`.
+        rows: The rows, from `table1`.
 
     Returns:
         A dict per method.
@@ -65,11 +65,11 @@ def table1_document(rows: Sequence[Table1Row]) -> list[dict[str, Any]]:
 
 
 def write_json(path: str | PathLike[str], document: Mapping[str, Any]) -> None:
-    """Write a document beside its place and move it there when it is whole.
+    """Write a document as JSON; it is moved to its place once it is complete.
 
     Args:
         path: File to write.
-        document: What to write; NaN is not allowed.
+        document: The document; NaN is not allowed.
     """
     with replacing(path) as file:
         json.dump(document, file, indent=2, allow_nan=False)
@@ -95,7 +95,7 @@ def _flicker(one: TrackFlicker) -> dict[str, Any]:
 
 
 def _defined(value: Any) -> Any:
-    """JSON has no NaN."""
+    """Replace NaN and infinity by ``None``, because JSON has neither."""
     if isinstance(value, dict):
         return {key: _defined(one) for key, one in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

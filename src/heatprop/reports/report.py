@@ -1,4 +1,4 @@
-"""Everything that is reported on one set of detections, in one call."""
+"""Compute everything that is reported on one set of detections in one call."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -23,20 +23,20 @@ from heatprop.evaluation.subsets import (
 )
 
 RECALLS = (0.75, 0.65)
-"""Where the paper's Table 3 reads its curves."""
+"""Recalls at which the paper's Table 3 reads its curves."""
 GAP_RECALL, GAP_SCORE = 0.5, 0.3
-"""The two ways to say what counts as found in the flicker metrics."""
+"""The recall, or else the score, that decides what counts as found in the flicker metrics."""
 
 
 class SubsetReport(NamedTuple):
-    """What is said about the objects of one speed.
+    """The results on the objects of one speed.
 
     Attributes:
-        objects: How many.
-        share: Of all objects whose speed is known, in [0, 1]; NaN where none is.
-        average: Average precision on them.
+        objects: Number of objects.
+        share: Their share of all objects whose speed is known, in [0, 1]; NaN if no speed is known.
+        average: Average precision on these objects.
         curve: Class-agnostic precision against recall; ``None`` for motion IoU.
-        readings: Recall -> Table 3's columns there, ``None`` where the curve does not reach it.
+        readings: Recall -> Table 3's columns at that recall, ``None`` if the curve does not reach it.
     """
 
     objects: int
@@ -57,9 +57,9 @@ class TrackFlicker(NamedTuple):
     Attributes:
         gaps: Runs of misses inside tracks.
         score_jitter: Mean change of the score from frame to frame.
-        box_jitter: The same of the box, in pixels.
+        box_jitter: Mean change of the box from frame to frame, in pixels.
         delay: Frames until the first hit.
-        left_out: Videos that do not reach the recall.
+        left_out: Number of videos that do not reach the recall.
     """
 
     gaps: Gaps
@@ -70,18 +70,18 @@ class TrackFlicker(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All figures on one set of detections.
+    """All results on one set of detections.
 
     Attributes:
         average: Average precision per class.
-        displacement: ``slow``, ``median``, ``fast``, ``overall``: the paper's split.
+        displacement: ``slow``, ``median``, ``fast``, ``overall``: the split of the paper.
         uncovered: Radius -> share of pairs that move farther (Table 2).
-        suggested_radius: From `suggest_radius`; ``None`` without pairs.
-        motion_iou: ``slow``, ``medium``, ``fast``: FGFA's split.
+        suggested_radius: Radius from `suggest_radius`; ``None`` if there are no pairs.
+        motion_iou: ``slow``, ``medium``, ``fast``: the split of FGFA.
         at_recall: Flicker at the score that finds half of each video's boxes.
         at_score: Flicker at score 0.3.
-        ghosts: Confident boxes that touch nothing.
-        ghost_age: How long they stay.
+        ghosts: Confident boxes that touch no object.
+        ghost_age: How long ghosts stay.
     """
 
     average: AveragePrecision
@@ -108,17 +108,17 @@ def evaluate(
     rule: RuleLike = VID,
     picture_size: PictureSize | None = None,
 ) -> Report:
-    """Compute every figure.
+    """Compute all results.
 
     Args:
         truth: Objects with their tracks.
         predictions: Detections.
-        displacements: From `displacement`, in cells, shape ``(n,)``; all NaN where there are no videos.
+        displacements: Displacements from `displacement`, in cells, shape ``(n,)``; all NaN if there are no videos.
         rule: When a detection counts.
-        picture_size: Where boxes are clipped before ghosts are counted; ``None``: nowhere.
+        picture_size: Size to which boxes are clipped before ghosts are counted; ``None`` does not clip.
 
     Returns:
-        The figures.
+        The results.
 
     Raises:
         ValueError: If a track has two boxes in one frame.
@@ -141,7 +141,7 @@ def evaluate(
 
 def _speeds(truth: GroundTruth, rule: RuleLike) -> NDArray[np.float64]:
     speeds = motion_iou(truth, plus_one=find_rule(rule).plus_one)
-    return np.nan_to_num(speeds) if rule == "fgfa" else speeds  # alone in its frames: fast, for FGFA
+    return np.nan_to_num(speeds) if rule == "fgfa" else speeds  # FGFA: an object alone in its frames is fast
 
 
 def _report_subsets(

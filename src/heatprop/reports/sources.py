@@ -1,4 +1,4 @@
-"""What is evaluated: ground truth and detections of each layout, with the sizes of the pictures."""
+"""Load the material of an evaluation: ground truth and detections of each layout, with the sizes of the pictures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,13 +28,13 @@ from heatprop.formats.mot import (
 
 
 class Material(NamedTuple):
-    """What is evaluated.
+    """Everything that an evaluation needs.
 
     Attributes:
         truth: Objects.
         predictions: Detections.
-        displacement: In cells of the 512 px letterbox, shape ``(n,)``; NaN for no pair.
-        picture_size: Of each video; ``None`` where it is not known.
+        displacement: Displacement of each object, in cells of the 512 px letterbox, shape ``(n,)``; NaN without a pair.
+        picture_size: Picture size of each video; ``None`` if it is not known.
         class_names: Label -> name.
     """
 
@@ -53,13 +53,13 @@ def load_vid(
     Args:
         root: The ``ILSVRC2015`` folder.
         detections: The detection file.
-        frames: A list of frames; ``None``: all of the split, by name.
+        frames: A list of frames; ``None`` takes all frames of the split, by name.
         split: Folder below ``Annotations/VID``.
         quantize: Round corners to cells before displacement is measured.
         skipped: Collects malformed rows.
 
     Returns:
-        What is evaluated.
+        The material of the evaluation.
 
     Raises:
         ValueError: If something is malformed.
@@ -73,17 +73,17 @@ def load_vid(
 
 
 def load_mot(root: Path, detections: Path | None, *, quantize: bool, skipped: Skipped | None) -> Material:
-    """Load MOTChallenge sequences with their ``seqinfo.ini``; where one is missing, nothing is said about displacement.
+    """Load MOTChallenge sequences with their ``seqinfo.ini``; if one is missing, no displacement is known.
 
     Args:
         root: A sequence, or a folder of sequences.
         detections: A file for one sequence, or a folder of ``NAME.txt`` or ``NAME.jsonl``, as ``heatprop run`` writes
-            them; ``None``: each sequence's ``det/det.txt``. All boxes are taken for pedestrians.
+            them; ``None`` reads each sequence's ``det/det.txt``. All boxes count as pedestrians.
         quantize: Round corners to cells before displacement is measured.
         skipped: Collects malformed rows.
 
     Returns:
-        What is evaluated.
+        The material of the evaluation.
 
     Raises:
         ValueError: If something is malformed.
@@ -113,13 +113,13 @@ def load_coco(annotations: Path, detections: Path, *, quantize: bool, skipped: S
     """Load COCO or COCO-video annotations and results.
 
     Args:
-        annotations: The annotation file; without tracks nothing is said about motion.
+        annotations: The annotation file; without tracks, no motion is known.
         detections: The results file.
         quantize: Round corners to cells before displacement is measured.
         skipped: Collects malformed rows.
 
     Returns:
-        What is evaluated; where a picture's size is not written, displacement is not known.
+        The material of the evaluation; if the file lacks a picture's size, no displacement is known.
 
     Raises:
         ValueError: If something is malformed.
@@ -135,7 +135,7 @@ def load_coco(annotations: Path, detections: Path, *, quantize: bool, skipped: S
 
 
 def _read_found(folder: Path, name: str, detections: Path | None, skipped: Skipped | None) -> Predictions:
-    """What was found in a sequence: MOTChallenge's text, or heatprop's JSON Lines."""
+    """Read the detections of a sequence, from MOTChallenge's text or heatprop's JSON Lines."""
     path = folder if detections is None else detections
     if detections is not None and detections.is_dir():
         text, lines = detections / f"{name}.txt", detections / f"{name}.jsonl"
@@ -159,7 +159,7 @@ def _coco_sizes(images: CocoImages) -> dict[int, tuple[float, float]] | None:
 
 
 def _vid_sizes(root: Path, frames: FrameList, skipped: Skipped | None) -> dict[int, tuple[float, float]]:
-    """Of each video's first annotation that can be read; what cannot was complained about before."""
+    """Take sizes from each video's first readable annotation; unreadable ones were reported before."""
     sizes = dict[int, tuple[float, float]]()
     for video, name in zip(frames.video.tolist(), frames.paths(), strict=True):
         if video not in sizes:

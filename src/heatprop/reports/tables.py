@@ -1,4 +1,4 @@
-"""Reports as tables in the terminal, shaped like the paper's: several methods in one cell, apart by a slash."""
+"""Reports as tables in the terminal, laid out like the paper's: several methods in one cell, separated by a slash."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,18 +11,18 @@ from heatprop.maps.table1 import Table1Row
 from heatprop.reports.report import RECALLS, Report
 
 Reports = Mapping[str, Report]
-"""Method -> its figures; one method or several."""
+"""Method -> its report; one method or several."""
 
 
 def method_table(
     rows: Sequence[Table1Row], *, network_milliseconds: float = 0, published: Mapping[str, str] = MappingProxyType({})
 ) -> Table:
-    """Table 1: methods, mAP50, milliseconds, frames per second, each without and with Seq-NMS.
+    """Make Table 1: methods, mAP50, milliseconds, frames per second, each without and with Seq-NMS.
 
     Args:
-        rows: One per method.
-        network_milliseconds: What the network takes per frame, to be added to each; 0 leaves it out.
-        published: Method -> mAP50 of the paper, for a column more.
+        rows: One row per method.
+        network_milliseconds: Time of the network per frame, which is added to each time; 0 leaves it out.
+        published: Method -> mAP50 in the paper, for an extra column.
 
     Returns:
         The table.
@@ -40,7 +40,7 @@ def method_table(
 
 
 def class_table(reports: Reports, class_names: Mapping[Any, str]) -> Table:
-    """Average precision of each class and the mean."""
+    """Make a table of the average precision of each class and the mean."""
     table = _table(f"Average precision at IoU 0.5, {_heading(reports)}", "class", "AP50 (%)")
     first = next(iter(reports.values()))
     for label in first.average.per_class:
@@ -52,7 +52,7 @@ def class_table(reports: Reports, class_names: Mapping[Any, str]) -> Table:
 
 
 def uncovered_table(report: Report) -> Table:
-    """Table 2, second row: how many pairs a radius does not cover."""
+    """Make the second row of Table 2: how many pairs a radius does not cover."""
     hint = "" if report.suggested_radius is None else f" (suggested: {report.suggested_radius})"
     table = _table("Table 2: uncovered pairs", f"P{hint}", *(f"{radius:g}" for radius in report.uncovered))
     table.add_row("pairs (%)", *(_percent(share) for share in report.uncovered.values()))
@@ -60,7 +60,7 @@ def uncovered_table(report: Report) -> Table:
 
 
 def speed_tables(reports: Reports) -> list[Table]:
-    """Table 3: per displacement, GT, FN, FP and precision at 75 % and 65 % recall; and the areas of Fig. 5."""
+    """Make Table 3: GT, FN, FP and precision at 75 % and 65 % recall per displacement; and the areas of Fig. 5."""
     areas = _table(f"Displacement, {_heading(reports)}", "motion", "objects", "share (%)", "mAP50 (%)", "area (%)")
     first = next(iter(reports.values()))
     for name, subset in first.displacement.items():
@@ -72,7 +72,7 @@ def speed_tables(reports: Reports) -> list[Table]:
 
 
 def motion_iou_table(reports: Reports) -> Table:
-    """FGFA's split: mAP50 of slow, medium and fast objects."""
+    """Make a table of FGFA's split: mAP50 of slow, medium and fast objects."""
     table = _table(f"Motion IoU, {_heading(reports)}", "motion", "objects", "share (%)", "mAP50 (%)")
     for name, subset in next(iter(reports.values())).motion_iou.items():
         values = _join(report.motion_iou[name].average.mean for report in reports.values())
@@ -81,7 +81,7 @@ def motion_iou_table(reports: Reports) -> Table:
 
 
 def flicker_table(reports: Reports) -> Table:
-    """Gaps, jitter, delay and ghosts: a column per method."""
+    """Make a table of gaps, jitter, delay and ghosts, with a column per method."""
     rows: list[tuple[str, Callable[[Report], str]]] = [
         ("gaps at 50 % recall", lambda one: str(one.at_recall.gaps.number)),
         ("boxes missed in them", lambda one: str(one.at_recall.gaps.missed)),
