@@ -117,10 +117,10 @@ def test_an_annotation_written_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "right", "fault"),
     [
-        ("<xmax>30</xmax>", "", "<bndbox><xmax> must be there, got nothing"),
+        ("<xmax>30</xmax>", "", "<bndbox><xmax> must be present, got nothing"),
         ("<xmin>1</xmin>", "<xmin>one</xmin>", "bndbox/xmin must be a finite number, got 'one'"),
         ("<trackid>0</trackid>", "<trackid>a</trackid>", "trackid must be a finite number, got 'a'"),
-        (f"<name>{DOG}</name>", "<name> </name>", "<name> must be there, got no text"),
+        (f"<name>{DOG}</name>", "<name> </name>", "<name> must be present, got no text"),
     ],
 )
 def test_a_malformed_object_is_named_and_can_be_skipped(tmp_path, wrong, right, fault):
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_xml_is_named_by_line_and_column(root):
 
 
 def test_a_file_without_size_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"a\.xml: <size><width> must be there, got nothing"):
+    with pytest.raises(ValueError, match=r"a\.xml: <size><width> must be present, got nothing"):
         read_annotation(put(tmp_path, "a", "<annotation></annotation>"))
 
 
@@ -347,6 +347,6 @@ def test_a_detection_outside_the_list_is_not_written(root):
     stray = Predictions([1], [5], [9], [0.5], [[0, 0, 1, 1]])
     with pytest.raises(ValueError, match="must be on a frame of the list, got video 1, frame 5 in row 0"):
         write_detections_file(root / "det.txt", stray, frames)
-    with pytest.raises(ValueError, match=r"must hold places in frames\.videos, got text"):
+    with pytest.raises(ValueError, match=r"must hold indices into frames\.videos, got text"):
         write_detections_file(root / "det.txt", stray._replace(video=np.array(["b"])), frames)
     assert not (root / "det.txt").exists()

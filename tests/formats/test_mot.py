@@ -165,7 +165,7 @@ def test_sequences_are_found_by_name(sequence):
     (train / "notes").mkdir()
     assert [path.name for path in find_mot_sequences(train)] == ["MOT17-02-SDP", "MOT17-04"]
     assert find_mot_sequences(sequence) == [sequence]
-    with pytest.raises(ValueError, match=r"must be a MOTChallenge sequence \(gt/gt\.txt\) or hold some, got none"):
+    with pytest.raises(ValueError, match=r"must be a MOTChallenge sequence \(gt/gt\.txt\) or hold sequences, got none"):
         find_mot_sequences(train / "notes")
 
 

@@ -204,11 +204,11 @@ def test_coordinates_whose_sum_is_infinite_are_refused(tmp_path):
 
 
 def test_deep_json_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"deep\.json: must be JSON of a few levels"):
+    with pytest.raises(ValueError, match=r"deep\.json: must be JSON with only a few levels"):
         load_json(put(tmp_path / "deep.json", DEEP))
     line = '{"frame": 0, "box": [1, 2, 3, 4], "score": 0.5}'
     path = put(tmp_path / "a.jsonl", f"{line}\n{DEEP}\n")
-    found = refused(lambda skipped: read_json_lines(path, skipped=skipped), "line 2: must be a JSON object of a few")
+    found = refused(lambda skipped: read_json_lines(path, skipped=skipped), "line 2: must be a JSON object with only")
     assert found.frame.tolist() == [0]
 
 

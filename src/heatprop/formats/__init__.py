@@ -1,7 +1,7 @@
-"""Readers and writers: ImageNet VID and DET, MOTChallenge, COCO, JSON Lines, detection files. Needs numpy only.
+"""Readers and writers: ImageNet VID and DET, MOTChallenge, COCO, JSON Lines, detection files. They need numpy only.
 
-Every reader takes ``skipped=Skipped()``, which leaves malformed rows out, counts and lists them, and raises only
-`ValueError`, with file and line, and `OSError`. Every writer replaces its file when the new one is complete.
+Every reader takes ``skipped=Skipped()`` to leave out, count and list malformed rows. Readers raise only `ValueError`,
+with file and line, and `OSError`. Every writer replaces its file when the new one is complete.
 """
 
 from heatprop.formats.bad_rows import Skipped

@@ -1,4 +1,4 @@
-"""What a reader does with a malformed row: name its place and stop, or count it, list it and go on."""
+"""What a reader does with a malformed row: say where it is and stop, or count it, list it and go on."""
 
 import math
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 LARGEST_EXACT = 2**53
-"""Whole numbers below this are exact in ``float64``; above it neighbours become one number."""
+"""Whole numbers below this are exact in ``float64``; above it, neighbours become the same number."""
 _LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that a column holds."""
 LISTED = 1000
-"""How many malformed rows are listed; more are only counted."""
+"""How many malformed rows are listed; further ones are only counted."""
 
 
 class Skipped:
-    """The malformed rows that readers left out. Handed to a reader, it asks for that.
+    """The malformed rows that readers left out. Pass one to a reader to skip such rows.
 
-    One may serve several readers. It is true when something was left out.
+    One object can serve several readers. It is true if something was left out.
 
     Attributes:
-        count: How many rows.
-        messages: File, place and fault of the first `LISTED` of them.
+        count: Number of malformed rows.
+        messages: File, place and fault of the first `LISTED` rows.
 
     Examples:
         >>> skipped = Skipped()
@@ -60,15 +60,15 @@ class Skipped:
 
 @contextmanager
 def located(path: str | PathLike[str], place: str, skipped: Skipped | None) -> Iterator[None]:
-    """Add file and place to a `ValueError` from inside, or leave the rest of the block out and count that.
+    """Add file and place to a `ValueError` from the block, or skip the rest of the block and count it.
 
     Args:
-        path: File that is read.
-        place: Where in it, such as ``"line 3"``.
+        path: File that is being read.
+        place: Place in the file, such as ``"line 3"``.
         skipped: Collects malformed rows; ``None`` stops at the first.
 
     Raises:
-        ValueError: If the row is malformed and rows are not to be skipped.
+        ValueError: If the row is malformed and ``skipped`` is ``None``.
     """
     try:
         yield
@@ -80,17 +80,17 @@ def located(path: str | PathLike[str], place: str, skipped: Skipped | None) -> I
 
 
 def parse_number(name: str, value: Any) -> float:
-    """Require a finite number, as text or as JSON holds it.
+    """Require a finite number, from text or JSON.
 
     Args:
-        name: What it is, for the error.
-        value: What came.
+        name: Name of the value, for the error.
+        value: The value.
 
     Returns:
         The number.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the value is not a finite number.
     """
     try:
         number = math.nan if value is None or isinstance(value, bool) else float(value)
@@ -102,11 +102,11 @@ def parse_number(name: str, value: Any) -> float:
 
 
 def parse_whole(name: str, value: Any, *, low: int = -_LARGEST_WHOLE, high: int = _LARGEST_WHOLE) -> int:
-    """Require a whole number, as text or as JSON holds it; ``3.0`` is one.
+    """Require a whole number, from text or JSON; ``3.0`` is one.
 
     Args:
-        name: What it is, for the error.
-        value: What came.
+        name: Name of the value, for the error.
+        value: The value.
         low: Smallest value allowed.
         high: Largest value allowed; by default the largest that a column of ``int64`` holds.
 
@@ -114,7 +114,7 @@ def parse_whole(name: str, value: Any, *, low: int = -_LARGEST_WHOLE, high: int 
         The number, exact.
 
     Raises:
-        ValueError: If it is none, too small or too large.
+        ValueError: If the value is not a whole number, or is too small or too large.
     """
     whole = _exact(value)
     if whole is None:
@@ -135,14 +135,14 @@ def parse_path(name: str, value: str) -> str:
     """Require a name that stays below the folder it is joined to.
 
     Args:
-        name: What it is, for the error.
-        value: What came.
+        name: Name of the value, for the error.
+        value: The value.
 
     Returns:
         The name.
 
     Raises:
-        ValueError: If it is absolute, leads out of the folder by ``..``, or no file can have it.
+        ValueError: If the name is absolute, leaves the folder through ``..``, or cannot name a file.
 
     Examples:
         >>> parse_path("video", "val/ILSVRC2015_val_00000000")
@@ -156,7 +156,7 @@ def parse_path(name: str, value: str) -> str:
 
 
 def shorten(value: Any) -> str:
-    """Show a value in an error, in at most 60 characters, however long, deep or large it is.
+    """Show a value for an error in at most 60 characters, however long, deep or large it is.
 
     Examples:
         >>> shorten("x" * 1000)
@@ -172,7 +172,7 @@ def shorten(value: Any) -> str:
 
 
 def _exact(value: Any) -> int | None:
-    """A whole number that need not go through ``float``, which holds 53 bits."""
+    """Read a whole number without going through ``float``, which holds only 53 bits; ``None`` if that fails."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:

@@ -1,4 +1,4 @@
-"""COCO's JSON, plain (single images) and with videos (``videos``, ``video_id``, ``frame_id``, ``instance_id``)."""
+"""COCO's JSON, both plain (single images) and with videos (``videos``, ``video_id``, ``frame_id``, ``instance_id``)."""
 
 import json
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ class CocoImages(NamedTuple):
 
     Attributes:
         image_id: Id of each image, shape ``(n,)``.
-        video: Id of its video, shape ``(n,)``. An image without one is a video of its own: its image id, or,
-            where other images have videos, -1 less its image id.
-        frame: Number of each image in its video, shape ``(n,)``; 0 for an image without video.
-        width: In pixels, 0 where not said, shape ``(n,)``.
-        height: In pixels, 0 where not said, shape ``(n,)``.
+        video: Id of each image's video, shape ``(n,)``. An image without a video is a video of its own; its id is the
+            image id, or -1 minus the image id if other images have videos.
+        frame: Number of each image in its video, shape ``(n,)``; 0 for an image without a video.
+        width: Width of each image in pixels, 0 if unknown, shape ``(n,)``.
+        height: Height of each image in pixels, 0 if unknown, shape ``(n,)``.
         file_names: File name of each image.
-        video_names: Video id to name.
-        categories: Category id to name.
+        video_names: Video id -> name.
+        categories: Category id -> name.
     """
 
     image_id: IntArray
@@ -47,8 +47,8 @@ class CocoData(NamedTuple):
     """A data set.
 
     Attributes:
-        truth: Its boxes; ``video`` and ``frame`` as in ``images``, ``label`` is the category id.
-        images: Its images, those without boxes too.
+        truth: Its boxes; ``video`` and ``frame`` are as in ``images``, and ``label`` is the category id.
+        images: Its images, including those without boxes.
     """
 
     truth: GroundTruth
@@ -59,8 +59,8 @@ def read_coco(path: str | PathLike[str], *, skipped: Skipped | None = None) -> C
     """Read a COCO or COCO-video annotation file.
 
     Boxes with ``iscrowd`` or ``ignore`` are ignored boxes. The track is ``instance_id`` or ``track_id``; a box
-    without one, or with a negative one, is an object of its own. JSON is read as a whole: a file of 1 GB takes
-    several GB of memory.
+    without a track, or with a negative one, is an object of its own. The JSON is read all at once: a file of 1 GB
+    takes several GB of memory.
 
     Args:
         path: The file.
@@ -70,7 +70,7 @@ def read_coco(path: str | PathLike[str], *, skipped: Skipped | None = None) -> C
         Boxes ``(x, y, x + width, y + height)``, and the images.
 
     Raises:
-        ValueError: If it is not JSON or an element is malformed.
+        ValueError: If the file is not JSON or an element is malformed.
     """
     data = load_json(path)
     images = _read_images(path, data, skipped)
@@ -99,10 +99,10 @@ def read_coco_results(path: str | PathLike[str], images: CocoImages, *, skipped:
         skipped: Collects malformed detections; ``None`` stops at the first.
 
     Returns:
-        Detections; ``video`` and ``frame`` as in ``images``, ``label`` is the category id.
+        Detections; ``video`` and ``frame`` are as in ``images``, and ``label`` is the category id.
 
     Raises:
-        ValueError: If it is not a JSON list or an element is malformed.
+        ValueError: If the file is not a JSON list or an element is malformed.
     """
     place = {image_id: row for row, image_id in enumerate(images.image_id.tolist())}
     rows = []
@@ -118,11 +118,11 @@ def read_coco_results(path: str | PathLike[str], images: CocoImages, *, skipped:
 
 
 def write_coco(path: str | PathLike[str], data: CocoData) -> None:
-    """Write a COCO-video annotation file; without videos it is a plain COCO file.
+    """Write a COCO-video annotation file, or a plain COCO file if there are no videos.
 
     Args:
         path: File to write; it is replaced when the new one is complete.
-        data: What to write; every box lies in one of its images.
+        data: The data set; every box lies in one of its images.
 
     Raises:
         ValueError: If a box lies in none of the images.
@@ -155,12 +155,12 @@ def write_coco_results(
 
     Args:
         path: File to write; it is replaced when the new one is complete.
-        predictions: Detections; ``video`` and ``frame`` as in ``images``.
+        predictions: Detections; ``video`` and ``frame`` are as in ``images``.
         images: The data set that gives the ids.
-        track: Which object each is, written as ``track_id``, shape ``(n,)``; ``None``: nobody knows.
+        track: Identity of each detection, written as ``track_id``, shape ``(n,)``; ``None`` if unknown.
 
     Raises:
-        ValueError: If a detection lies in none of the images, or there is another number of tracks.
+        ValueError: If a detection lies in none of the images, or the number of tracks differs from that of detections.
     """
     columns = [predictions.label.tolist(), _box_lists(predictions), predictions.score.tolist()]
     if track is not None:
@@ -181,17 +181,17 @@ def coco_result_rows(
     scores: NDArray[np.floating],
     track: NDArray[np.integer],
 ) -> Iterator[dict[str, Any]]:
-    """Give an image's elements of COCO's results format, with identities, for files that grow image by image.
+    """Make an image's elements of COCO's results format, with identities, for files that grow image by image.
 
     Args:
-        image_id: Of the image.
+        image_id: Id of the image.
         labels: Class index from 0, shape ``(n,)``; categories count from 1.
-        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
-        scores: Shape ``(n,)``.
-        track: Which object each is, shape ``(n,)``.
+        boxes: Boxes ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
+        scores: Scores, shape ``(n,)``.
+        track: Identity of each box, shape ``(n,)``.
 
     Yields:
-        Dicts; coordinates are rounded to 1/1,000 of a pixel, scores to 6 digits.
+        One dict per box; coordinates are rounded to 1/1,000 of a pixel, scores to 6 digits.
     """
     columns = (labels.tolist(), boxes.tolist(), scores.tolist(), track.tolist())
     for label, (x1, y1, x2, y2), score, number in zip(*columns, strict=True):
@@ -220,7 +220,7 @@ def _read_images(path: str | PathLike[str], data: Any, skipped: Skipped | None) 
 
 
 def _parse_time(one: dict[str, Any], image_id: int, videos: dict[int, str]) -> tuple[int, int]:
-    """Video and frame of an image."""
+    """Read the video and frame of an image."""
     video = one.get("video_id")
     if video is None or video == -1:  # how single images are marked among videos
         return (-1 - image_id if videos else image_id), 0
@@ -242,7 +242,7 @@ def _read_names(path: str | PathLike[str], data: Any, member: str, skipped: Skip
 
 
 def _elements(path: str | PathLike[str], data: Any, member: str | None) -> Iterator[tuple[str, Any]]:
-    """Elements of a list with their places."""
+    """Yield the elements of a list with their places."""
     with located(path, "top level", None):
         elements = data if member is None else require(data, member)
         if not isinstance(elements, list):

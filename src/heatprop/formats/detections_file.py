@@ -22,13 +22,13 @@ def read_detections_file(
     """Read all detections of a file.
 
     Args:
-        path: Text, a detection per line: ``frame_id class_id confidence xmin ymin xmax ymax``.
-        frames: The list that its frame ids come from.
-        classes: Class ids go from 1 to this.
+        path: Text file with a detection per line: ``frame_id class_id confidence xmin ymin xmax ymax``.
+        frames: The list of frames that the file's frame ids refer to.
+        classes: Highest class id; ids start at 1.
         skipped: Collects malformed lines; ``None`` stops at the first.
 
     Returns:
-        Detections in the order of the file; ``video`` is the place in ``frames.videos``.
+        Detections in the order of the file; ``video`` is the index in ``frames.videos``.
 
     Raises:
         ValueError: If a line is malformed, or its frame id is not in the list.
@@ -43,9 +43,9 @@ def iterate_detections_file(
     """Read the detections of a file piece by piece, as `read_detections_file` does.
 
     Args:
-        path: Text, a detection per line.
-        frames: The list that its frame ids come from.
-        classes: Class ids go from 1 to this.
+        path: Text file with a detection per line.
+        frames: The list of frames that the file's frame ids refer to.
+        classes: Highest class id; ids start at 1.
         skipped: Collects malformed lines; ``None`` stops at the first.
 
     Yields:
@@ -74,12 +74,12 @@ def iterate_detections_file(
 
 
 def write_detections_file(path: str | PathLike[str], predictions: Predictions, frames: FrameList) -> None:
-    """Write detections so that reading gives them back to the last bit.
+    """Write detections so that reading them back returns exactly the same values.
 
     Args:
         path: File to write; it is replaced when the new one is complete.
-        predictions: Detections; ``video`` is the place in ``frames.videos``.
-        frames: The list that gives the frame ids.
+        predictions: Detections; ``video`` is the index in ``frames.videos``.
+        frames: The list of frames that gives the frame ids.
 
     Raises:
         ValueError: If a detection is on a frame that the list does not hold.
@@ -114,7 +114,7 @@ def _report(
 
 def _find_frame_ids(predictions: Predictions, frames: FrameList) -> IntArray:
     if predictions.video.dtype.kind == "U":
-        raise ValueError("predictions.video must hold places in frames.videos, got text")
+        raise ValueError("predictions.video must hold indices into frames.videos, got text")
     span = int(max(frames.frame.max(initial=0), predictions.frame.max(initial=0))) + 1
     keys = frames.video * span + frames.frame
     wanted = predictions.video * span + predictions.frame

@@ -1,4 +1,4 @@
-"""Ground truth of ImageNet VID and DET, or of data laid out like them."""
+"""Read the ground truth of ImageNet VID and DET, or of data in the same layout."""
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
@@ -23,21 +23,21 @@ def read_vid(
 ) -> GroundTruth:
     """Read the boxes of ImageNet VID.
 
-    Every object of a class counts, occluded and generated ones too, as in the devkit. Objects of other
+    Every object of these classes counts, even if it is occluded or generated, as in the devkit. Objects of other
     classes are left out.
 
     Args:
         root: The ``ILSVRC2015`` folder; only its ``Annotations/VID`` is read.
-        frames: Which frames: `read_frame_list` or `list_frames`.
-        classes: What ``<name>`` may be, in the order of the ids from 1.
+        frames: The frames, from `read_frame_list` or `list_frames`.
+        classes: Values of ``<name>`` to read, in the order of the ids from 1.
         skipped: Collects malformed objects and files; ``None`` stops at the first.
 
     Returns:
-        Boxes as written; ``video`` is the place in ``frames.videos``, ``frame`` counts from 0, ``label`` is the
+        Boxes as written; ``video`` is the index in ``frames.videos``, ``frame`` counts from 0, and ``label`` is the
         class id.
 
     Raises:
-        ValueError: If a file is missing or malformed, or there are objects and none is of the classes.
+        ValueError: If a file is missing or malformed, or there are objects but none of these classes.
     """
     place, track, label, box = _read_columns(Path(root) / "Annotations" / "VID", list(frames.paths()), classes, skipped)
     return GroundTruth(video=frames.video[place], frame=frames.frame[place], track=track, label=label, box=box)
@@ -52,20 +52,20 @@ def read_det(
 ) -> GroundTruth:
     """Read the boxes of ImageNet DET images.
 
-    The class is that of the object: the folder is often named after a sub-synset. Objects of other classes are
-    left out.
+    The class is that of the object, because the folder is often named after a sub-synset. Objects of other classes
+    are left out.
 
     Args:
         root: The ``ILSVRC2015`` folder; only its ``Annotations/DET`` is read.
-        names: Which images: `read_image_list`.
-        classes: What ``<name>`` may be, in the order of the ids from 1.
+        names: The images, from `read_image_list`.
+        classes: Values of ``<name>`` to read, in the order of the ids from 1.
         skipped: Collects malformed objects and files; ``None`` stops at the first.
 
     Returns:
-        Boxes as written; ``video`` is the place in ``names``, ``frame`` is 0, ``label`` is the class id.
+        Boxes as written; ``video`` is the index in ``names``, ``frame`` is 0, and ``label`` is the class id.
 
     Raises:
-        ValueError: If a file is missing or malformed, or there are objects and none is of the classes.
+        ValueError: If a file is missing or malformed, or there are objects but none of these classes.
     """
     place, _, label, box = _read_columns(Path(root) / "Annotations" / "DET", list(names), classes, skipped)
     return GroundTruth(video=place, frame=np.zeros(len(place), np.int64), track=None, label=label, box=box)
@@ -74,7 +74,7 @@ def read_det(
 def _read_columns(
     folder: Path, names: list[str], classes: Sequence[str], skipped: Skipped | None
 ) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-    """Place in names, track, label and box of each object."""
+    """Read the index in ``names``, track, label and box of each object."""
     ids = class_ids(classes)
     places = {name: place for place, name in enumerate(names)}
     rows, other = [], ""

@@ -34,20 +34,20 @@ VID_WNIDS = {
     "n02062744": "whale",
     "n02391049": "zebra",
 }
-"""WordNet id, as the annotations hold it, to name; class ids 1 to 30 in this order."""
+"""WordNet id, as in the annotations -> name; the class ids are 1 to 30 in this order."""
 
 VID_CLASSES = tuple(VID_WNIDS.values())
-"""Names of the classes 1 to 30."""
+"""Names of classes 1 to 30."""
 
 
 def class_ids(names: Sequence[str] = tuple(VID_WNIDS)) -> dict[str, int]:
     """Number classes from 1, as the devkit's detection file does.
 
     Args:
-        names: What ``<name>`` in an annotation may be, in the order of the ids.
+        names: Values of ``<name>`` in the annotations, in the order of the ids.
 
     Returns:
-        Name to id.
+        Name -> id.
 
     Raises:
         ValueError: If a name comes twice.

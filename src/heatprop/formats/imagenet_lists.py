@@ -1,4 +1,4 @@
-"""Which frames of ImageNet VID, in which order: every list format that is in use, and the tree itself."""
+"""Which frames of ImageNet VID, in which order: read every list format in use, or list the folders themselves."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,13 +17,13 @@ _MOST_FRAMES = 10_000_000
 
 
 class FrameList(NamedTuple):
-    """Frames in the order of a list; n frames of the videos in ``videos``.
+    """n frames of the videos in ``videos``, in the order of a list.
 
     Attributes:
-        videos: Name of each video, relative to ``Annotations/VID``: ``val/ILSVRC2015_val_00000000``.
-        video: Place of a frame's video in ``videos``, shape ``(n,)``.
-        frame: Number of a frame in its video, as in its file name, from 0, shape ``(n,)``.
-        frame_id: What the devkit's detection file calls it, shape ``(n,)``.
+        videos: Name of each video, relative to ``Annotations/VID``, such as ``val/ILSVRC2015_val_00000000``.
+        video: Index in ``videos`` of each frame's video, shape ``(n,)``.
+        frame: Number of each frame in its video, as in its file name, from 0, shape ``(n,)``.
+        frame_id: Id of each frame in the devkit's detection file, shape ``(n,)``.
     """
 
     videos: list[str]
@@ -32,7 +32,7 @@ class FrameList(NamedTuple):
     frame_id: IntArray
 
     def paths(self) -> Iterator[str]:
-        """Name each frame's file, relative to ``Annotations/VID``, without its ending."""
+        """Name each frame's file, relative to ``Annotations/VID``, without the extension."""
         for video, frame in zip(self.video.tolist(), self.frame.tolist(), strict=True):
             yield f"{self.videos[video]}/{frame:06d}"
 
@@ -51,15 +51,15 @@ def read_frame_list(path: str | PathLike[str], *, skipped: Skipped | None = None
     00000000 1 10 300``                                        *counted from 0*, number of frames
     ========================================================== ==========================================
 
-    The last two look alike; a list of videos has 0 in every third column and a different second column in
-    every line. Where there are no frame ids (no second column, or the same in all lines), they count from 1.
+    The last two look alike: a list of videos has 0 in the third column of every line, and a different second column
+    in each line. If there are no frame ids (no second column, or the same in all lines), frames are counted from 1.
 
     Args:
         path: The list.
         skipped: Collects malformed lines; ``None`` stops at the first.
 
     Returns:
-        Its frames. The lines of a list of videos become all frames of these.
+        The frames of the list. A line of a list of videos stands for all frames of its video.
 
     Raises:
         ValueError: If a line is malformed, or frame ids come twice.
@@ -73,7 +73,7 @@ def read_frame_list(path: str | PathLike[str], *, skipped: Skipped | None = None
     long = [row for row in rows if len(row[2]) == 3]
     if len(long) < len(rows) and long:
         line = next(line for line, _, columns in rows if len(columns) != len(rows[0][2]))
-        raise ValueError(f"{path}, line {line}: all lines must have one format, got another number of columns")
+        raise ValueError(f"{path}, line {line}: all lines must have one format, got a different number of columns")
     if not long:
         return _frames_of_paths(path, rows, skipped)
     firsts = [columns[0] for _, _, columns in rows]
@@ -83,17 +83,17 @@ def read_frame_list(path: str | PathLike[str], *, skipped: Skipped | None = None
 
 
 def list_frames(root: str | PathLike[str], split: str = "val") -> FrameList:
-    """List all annotated frames of a tree, by name: for ``val`` the order of ``VID_val_frames.txt``.
+    """List all annotated frames in a folder, by name: for ``val`` this is the order of ``VID_val_frames.txt``.
 
     Args:
         root: The ``ILSVRC2015`` folder.
         split: Folder below ``Annotations/VID``.
 
     Returns:
-        Its frames.
+        The frames of the split.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no frames.
     """
     base = Path(root) / "Annotations" / "VID"
     rows = [_split_path(f"{video}/{name[:-4]}") for video, name in _annotations(base, split) if name[:-4].isdecimal()]
@@ -108,11 +108,11 @@ def read_image_list(path: str | PathLike[str], *, skipped: Skipped | None = None
     """Read a list of single images, such as ``DET_train_30classes.txt``.
 
     Args:
-        path: The list, lines like ``train/ILSVRC2014_train_0000/ILSVRC2014_train_00000663 1``.
+        path: The list, with lines like ``train/ILSVRC2014_train_0000/ILSVRC2014_train_00000663 1``.
         skipped: Collects malformed lines; ``None`` stops at the first.
 
     Returns:
-        The names, in order, each once: such lists name an image again for every class it shows.
+        The names in order, each once: such lists repeat an image for every class that it shows.
 
     Raises:
         ValueError: If a line has more than two columns.
@@ -131,17 +131,17 @@ def read_image_list(path: str | PathLike[str], *, skipped: Skipped | None = None
 def list_images(root: str | PathLike[str], split: str = "train") -> list[str]:
     """List all annotated images of ImageNet DET, by name.
 
-    The training set holds 456,567 images, most of other classes: where there is a list, read that.
+    The training set holds 456,567 images, most of other classes, so read a list instead if there is one.
 
     Args:
         root: The ``ILSVRC2015`` folder.
         split: Folder below ``Annotations/DET``.
 
     Returns:
-        The names, relative to ``Annotations/DET``, without their ending.
+        The names, relative to ``Annotations/DET``, without the extension.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no images.
     """
     base = Path(root) / "Annotations" / "DET"
     names = [f"{folder}/{name[:-4]}" for folder, name in _annotations(base, split)]
@@ -151,11 +151,11 @@ def list_images(root: str | PathLike[str], split: str = "train") -> list[str]:
 
 
 def write_frame_list(path: str | PathLike[str], frames: FrameList) -> None:
-    """Write frames as ``VID_val_frames.txt`` has them.
+    """Write frames in the format of ``VID_val_frames.txt``.
 
     Args:
         path: File to write; it is replaced when the new one is complete.
-        frames: What to write.
+        frames: The frames.
     """
     with replacing(path) as file:
         for name, frame_id in zip(frames.paths(), frames.frame_id.tolist(), strict=True):
@@ -228,7 +228,7 @@ def _split_path(name: str) -> tuple[str, int]:
 
 
 def _with_split(name: str) -> str:
-    """The devkit's own lists leave out the first folder."""
+    """Add the first folder, which the devkit's own lists leave out."""
     for start, split in (("ILSVRC2015_val_", "val"), ("ILSVRC2015_VID_train_", "train")):
         if name.startswith(start):
             return f"{split}/{name}"

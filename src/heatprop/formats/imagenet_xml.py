@@ -1,4 +1,4 @@
-"""ImageNet VID and DET annotations: one XML file per image, read by tag, and written."""
+"""Read and write ImageNet VID and DET annotations: one XML file per image."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
@@ -18,10 +18,10 @@ class AnnotatedObject(NamedTuple):
 
     Attributes:
         name: WordNet id of its class.
-        box: ``(x1, y1, x2, y2)`` as written: the last pixel is included, and nothing is clipped.
-        track: Which object of the video; -1 in DET, which has none.
-        occluded: As written; ``None`` where it is not said.
-        generated: Whether the box was interpolated, not drawn; ``None`` where it is not said.
+        box: Box ``(x1, y1, x2, y2)`` as written: the last pixel is included, and nothing is clipped.
+        track: Number of the object in the video; -1 in DET, which has no tracks.
+        occluded: Whether the object is marked as occluded; ``None`` if the file does not say.
+        generated: Whether the box was interpolated, not drawn; ``None`` if the file does not say.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Annotation(NamedTuple):
     """One annotation file.
 
     Attributes:
-        width: Of the picture, in pixels.
-        height: Of the picture, in pixels.
-        objects: What it shows; may be empty.
+        width: Width of the picture, in pixels.
+        height: Height of the picture, in pixels.
+        objects: Objects in the picture; may be empty.
     """
 
     width: int
@@ -49,14 +49,14 @@ def read_annotation(path: str | PathLike[str], *, skipped: Skipped | None = None
     """Read one annotation file of ImageNet VID or DET.
 
     Args:
-        path: The ``.xml``.
+        path: The ``.xml`` file.
         skipped: Collects malformed objects; ``None`` stops at the first.
 
     Returns:
-        What it holds. Class names are those of the objects, which in DET are not that of the folder.
+        The annotation. Class names are those of the objects, which in DET differ from that of the folder.
 
     Raises:
-        ValueError: If it is not XML, has no ``<size>``, or an object is malformed.
+        ValueError: If the file is not XML, has no ``<size>``, or an object is malformed.
         FileNotFoundError: If there is no such file.
     """
     try:
@@ -83,15 +83,15 @@ def read_annotation(path: str | PathLike[str], *, skipped: Skipped | None = None
 def read_annotations(
     folder: str | PathLike[str], names: Iterable[str], *, skipped: Skipped | None = None
 ) -> Iterator[tuple[str, Annotation]]:
-    """Read annotation files one after the other.
+    """Read annotation files one after another.
 
     Args:
         folder: ``Annotations/VID`` or ``Annotations/DET``.
-        names: Files in it, without ``.xml``: `FrameList.paths` or `read_image_list`.
+        names: Files in it, without ``.xml``, as from `FrameList.paths` or `read_image_list`.
         skipped: Collects malformed objects and files, and names without a file; ``None`` stops at the first.
 
     Yields:
-        Name and annotation. A file that was left out does not come.
+        Name and annotation of each file that was not left out.
 
     Raises:
         ValueError: If a file is missing or malformed.
@@ -114,8 +114,8 @@ def write_annotation(path: str | PathLike[str], annotation: Annotation) -> None:
     """Write one annotation file in the layout of ImageNet VID, corners in its order: xmax, xmin, ymax, ymin.
 
     Args:
-        path: File to write; its names in the file are those of the path.
-        annotation: What to write.
+        path: File to write; the folder and file names inside it come from this path.
+        annotation: The annotation.
     """
     path = Path(path)
     root = ElementTree.Element("annotation")
@@ -151,12 +151,12 @@ def _parse_object(element: ElementTree.Element) -> AnnotatedObject:
 def _text(element: ElementTree.Element, tag: str) -> str:
     text = element.findtext(tag)
     if text is None or not text.strip():
-        raise ValueError(f"<{tag.replace('/', '><')}> must be there, got {'nothing' if text is None else 'no text'}")
+        raise ValueError(f"<{tag.replace('/', '><')}> must be present, got {'nothing' if text is None else 'no text'}")
     return text.strip()
 
 
 def _add(parent: ElementTree.Element, *tags: str, **texts: object) -> ElementTree.Element:
-    """Add elements; returns the last one added."""
+    """Add elements and return the last one."""
     added = parent
     for tag, text in [*((tag, None) for tag in tags), *texts.items()]:
         added = ElementTree.SubElement(parent, tag)

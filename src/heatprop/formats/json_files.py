@@ -1,4 +1,4 @@
-"""JSON read with the place of what is wrong."""
+"""Read JSON, with errors that say where something is wrong."""
 
 import json
 from os import PathLike
@@ -8,16 +8,16 @@ from heatprop.formats.bad_rows import shorten
 
 
 def load_json(path: str | PathLike[str]) -> Any:
-    """Read a JSON file as a whole.
+    """Read a whole JSON file.
 
     Args:
-        path: File, UTF-8.
+        path: JSON file in UTF-8.
 
     Returns:
-        What it holds.
+        The content of the file.
 
     Raises:
-        ValueError: If it is not JSON; says line and column.
+        ValueError: If the file is not JSON; the message gives line and column.
     """
     with open(path, encoding="utf-8-sig") as file:
         try:
@@ -25,23 +25,23 @@ def load_json(path: str | PathLike[str]) -> Any:
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}, line {error.lineno}, column {error.colno}: must be JSON, {error.msg}") from None
         except RecursionError:
-            raise ValueError(f"{path}: must be JSON of a few levels, got too many brackets inside each other") from None
-        except ValueError as error:  # bytes that are no UTF-8, numbers of thousands of digits
+            raise ValueError(f"{path}: must be JSON with only a few levels, got brackets nested too deeply") from None
+        except ValueError as error:  # bytes that are not UTF-8, numbers with thousands of digits
             raise ValueError(f"{path}: must be JSON, got {error}") from None
 
 
 def require(table: Any, name: str) -> Any:
-    """Take a member of a JSON object.
+    """Get a member of a JSON object.
 
     Args:
         table: The object.
-        name: Its key.
+        name: Key of the member.
 
     Returns:
         The value.
 
     Raises:
-        ValueError: If it is no object or has no such member.
+        ValueError: If ``table`` is not an object or has no such member.
     """
     if not isinstance(table, dict):
         raise ValueError(f"must be an object with {name!r}, got {show_json(table)}")
@@ -51,8 +51,8 @@ def require(table: Any, name: str) -> Any:
 
 
 def show_json(value: Any) -> str:
-    """Show what JSON held in an error, in at most 60 characters, however deep or long it is."""
+    """Show a JSON value for an error in at most 60 characters, however deep or long it is."""
     try:
         return json.dumps(value)[:60]
-    except (ValueError, RecursionError):  # numbers of thousands of digits, brackets inside each other
+    except (ValueError, RecursionError):  # numbers with thousands of digits, deeply nested brackets
         return shorten(value)

@@ -18,19 +18,19 @@ ROWS_AT_ONCE = 1 << 16
 
 
 class DetectionLine(NamedTuple):
-    """One line. Fields that are ``None`` are not written.
+    """One line of the file. Fields that are ``None`` are not written.
 
     Attributes:
         frame: Number of the frame, from 0.
-        time: Of the frame, in seconds.
-        box: ``(x1, y1, x2, y2)`` in pixels of the video.
+        time: Time of the frame, in seconds.
+        box: Box ``(x1, y1, x2, y2)``, in pixels of the video.
         score: Balanced score.
         network_score: The network's own score.
         age: Length of the tracklet, in frames.
         id: Identity of the object.
         carried: Whether the memory brought it back.
         label: Class, a whole number or a name.
-        video: Which video, where a file holds several.
+        video: Number or name of the video, if a file holds several.
     """
 
     frame: int
@@ -49,12 +49,12 @@ def iterate_json_lines(path: str | PathLike[str], *, skipped: Skipped | None = N
     """Read detections one by one.
 
     Args:
-        path: The file. ``frame``, ``box`` and ``score`` must be in every line, other members may be missing;
-            unknown ones are ignored. Lines that hold a list ``masked_only`` instead of a box are passed over.
+        path: The file. ``frame``, ``box`` and ``score`` must be in every line; other members may be missing, and
+            unknown ones are ignored. Lines that hold a list ``masked_only`` instead of a box are skipped.
         skipped: Collects malformed lines; ``None`` stops at the first.
 
     Yields:
-        Detections in the order of the file; ``label`` is 0 where it is missing.
+        Detections in the order of the file; ``label`` is 0 if it is missing.
 
     Raises:
         ValueError: If a line is malformed.
@@ -66,7 +66,7 @@ def iterate_json_lines(path: str | PathLike[str], *, skipped: Skipped | None = N
             parsed = None
             with located(path, f"line {number}", skipped):
                 parsed = _parse_line(text)
-            if parsed is not None:  # a line of masks is no detection
+            if parsed is not None:  # a line of masks is not a detection
                 yield parsed
 
 
@@ -75,7 +75,7 @@ def read_json_lines(path: str | PathLike[str], *, video: int | str = 0, skipped:
 
     Args:
         path: The file, as `iterate_json_lines` reads it.
-        video: Which video they belong to, where the lines do not say.
+        video: The video that detections belong to if their lines do not name one.
         skipped: Collects malformed lines; ``None`` stops at the first.
 
     Returns:
@@ -118,7 +118,7 @@ def _parse_line(text: str) -> DetectionLine | None:
     except json.JSONDecodeError as error:
         raise ValueError(f"must be a JSON object, {error.msg} in column {error.colno}") from None
     except RecursionError:
-        raise ValueError("must be a JSON object of a few levels, got too many brackets inside each other") from None
+        raise ValueError("must be a JSON object with only a few levels, got brackets nested too deeply") from None
     if isinstance(table, dict) and "masked_only" in table and "box" not in table:
         return None
     box = require(table, "box")
@@ -155,7 +155,7 @@ def _parse_flag(name: str, value: Any) -> bool:
 
 
 def _one_kind(path: str | PathLike[str], name: str, values: list[int | str]) -> list[int | str]:
-    """Require names or numbers, not both: numpy would turn numbers into names."""
+    """Require either names or numbers, because numpy would turn numbers into names."""
     if len({isinstance(value, str) for value in values}) > 1:
         text = next(value for value in values if isinstance(value, str))
         raise ValueError(
@@ -165,7 +165,7 @@ def _one_kind(path: str | PathLike[str], name: str, values: list[int | str]) -> 
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold of a numpy number."""
+    """Convert a numpy number to one that JSON can hold."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"a line must hold numbers and text, got {type(value).__name__}")

@@ -17,23 +17,23 @@ from heatprop.formats.whole_files import replacing
 
 _COLUMNS = ("frame", "id", "left", "top", "width", "height", "score or flag", "class")
 _FIELDS_OF_2015 = 10
-"""The last three are the position in the world; later years have 9 columns, and the class in the eighth."""
+"""The last three columns are the position in the world; files of later years have 9, with the class in the eighth."""
 PEDESTRIAN = 1
 DISTRACTORS = (2, 7, 8, 12)
-"""Person on a vehicle, static person, distractor, reflection: neither to be found nor to be punished."""
+"""Person on a vehicle, static person, distractor, reflection: finding them is neither required nor penalised."""
 
 
 class MotSequence(NamedTuple):
     """What ``seqinfo.ini`` says.
 
     Attributes:
-        name: Of the sequence.
+        name: Name of the sequence.
         frame_rate: Frames per second.
         length: Number of frames.
-        width: Of the picture, in pixels.
-        height: Of the picture, in pixels.
-        image_folder: Where its frames are.
-        image_ending: Ending of their file names, ``.jpg``.
+        width: Width of the picture, in pixels.
+        height: Height of the picture, in pixels.
+        image_folder: Folder of the frames.
+        image_ending: File extension of the frames, such as ``.jpg``.
     """
 
     name: str
@@ -46,7 +46,7 @@ class MotSequence(NamedTuple):
 
 
 def find_mot_sequences(root: str | PathLike[str]) -> list[Path]:
-    """Find the sequences of a folder: itself, or those right below it, by name.
+    """Find the sequences of a folder: the folder itself, or those directly below it, by name.
 
     Args:
         root: A sequence, or a folder of sequences.
@@ -55,13 +55,13 @@ def find_mot_sequences(root: str | PathLike[str]) -> list[Path]:
         Folders that hold ``gt/gt.txt``.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no sequence.
     """
     root = Path(root)
     candidates = [root, *sorted(path for path in root.iterdir() if path.is_dir())] if root.is_dir() else []
     found = [path for path in candidates if (path / "gt" / "gt.txt").is_file()]
     if not found:
-        raise ValueError(f"{root} must be a MOTChallenge sequence (gt/gt.txt) or hold some, got none")
+        raise ValueError(f"{root} must be a MOTChallenge sequence (gt/gt.txt) or hold sequences, got none")
     return found[:1] if found[0] == root else found
 
 
@@ -72,10 +72,10 @@ def read_seqinfo(path: str | PathLike[str]) -> MotSequence:
         path: The file, or its folder.
 
     Returns:
-        What it says; ``imDir`` and ``imExt`` may be missing.
+        The content of the file; ``imDir`` and ``imExt`` may be missing in it.
 
     Raises:
-        ValueError: If it is malformed.
+        ValueError: If the file is malformed.
     """
     path = _inside(path, "seqinfo.ini")
     parser = configparser.ConfigParser(interpolation=None)
@@ -109,13 +109,13 @@ def read_mot_truth(
     """Read the ground truth of a sequence: ``frame, id, left, top, width, height[, flag[, class, ...]]``.
 
     Rows with flag 0 are ignored boxes, and so are distractors, which get the first of the classes as their label.
-    Rows of other classes are left out. A class of -1 is the first, and so is every box of 2015: its files have ten
-    columns, the last three of which are the position in the world. Those of 2016 and later have nine.
+    Rows of other classes are left out. A class of -1 means the first class, and so does every box of 2015: files of
+    2015 have ten columns, the last three of which are the position in the world. Files of 2016 and later have nine.
 
     Args:
         path: ``gt.txt``, or the sequence's folder.
-        video: Its name; by default that of the folder.
-        classes: Classes that count; ``None``: all of them, and none is a distractor.
+        video: Name of the video; by default that of the folder.
+        classes: Classes that count; ``None`` counts all of them, with no distractors.
         distractors: Classes whose boxes are ignored.
         skipped: Collects malformed rows; ``None`` stops at the first.
 
@@ -153,8 +153,8 @@ def read_mot_detections(
 
     Args:
         path: ``det.txt``, or the sequence's folder.
-        video: Its name; by default that of the folder.
-        label: Class of all of them.
+        video: Name of the video; by default that of the folder.
+        label: Class of all detections.
         skipped: Collects malformed rows; ``None`` stops at the first.
 
     Returns:
@@ -174,7 +174,7 @@ def write_mot_truth(path: str | PathLike[str], truth: GroundTruth) -> None:
 
     Args:
         path: File to write; it is replaced when the new one is complete.
-        truth: Boxes of one video; an ignored one gets flag 0.
+        truth: Boxes of one video; an ignored box gets flag 0.
 
     Raises:
         ValueError: If tracks or labels are text.
@@ -203,10 +203,10 @@ def write_mot_tracks(path: str | PathLike[str], predictions: Predictions, track:
     Args:
         path: File to write; it is replaced when the new one is complete.
         predictions: Detections of one video.
-        track: Which object each is, whole numbers, shape ``(n,)``.
+        track: Identity of each detection, whole numbers, shape ``(n,)``.
 
     Raises:
-        ValueError: If there is another number of tracks, or they are text.
+        ValueError: If the number of tracks differs from that of detections, or the tracks are text.
     """
     numbers = check_names("track", track, len(predictions.box))
     if numbers.dtype.kind == "U":
@@ -218,16 +218,16 @@ def write_mot_tracks(path: str | PathLike[str], predictions: Predictions, track:
 def mot_track_rows(
     frame: int, boxes: NDArray[np.floating], scores: NDArray[np.floating], track: NDArray[np.integer]
 ) -> Iterator[str]:
-    """Give a frame's rows of a tracker's results, for files that grow frame by frame.
+    """Make the rows of a tracker's results for one frame, for files that grow frame by frame.
 
     Args:
-        frame: Its number, from 0.
-        boxes: ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
-        scores: Shape ``(n,)``.
-        track: Which object each is, shape ``(n,)``.
+        frame: Number of the frame, from 0.
+        boxes: Boxes ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
+        scores: Scores, shape ``(n,)``.
+        track: Identity of each box, shape ``(n,)``.
 
     Yields:
-        Lines without their end; coordinates are rounded to 1/1,000 of a pixel, scores to 6 digits.
+        Lines without a line break; coordinates are rounded to 1/1,000 of a pixel, scores to 6 digits.
 
     Examples:
         >>> list(mot_track_rows(0, np.array([[10.0, 20, 30.5, 60]]), np.array([0.9]), np.array([7])))

@@ -1,4 +1,4 @@
-"""Tables of numbers in text files, read in large pieces, with the line of each row."""
+"""Read tables of numbers from text files, in large pieces, with the line number of each row."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,20 +21,20 @@ def read_number_rows(
     fields: int | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Read the first columns of a table; blank lines do not count as rows, more columns are allowed.
+    """Read the first columns of a table; blank lines do not count as rows, and further columns are allowed.
 
     Args:
         path: Text file, UTF-8.
-        columns: Names of the columns to read, from the first on.
-        separator: Text between columns; ``None``: blanks.
-        fields: How many columns every row must have; ``None``: at least those named.
+        columns: Names of the columns to read, starting with the first.
+        separator: Text between columns; ``None`` for whitespace.
+        fields: How many columns every row must have; ``None`` for at least the named ones.
         skipped: Collects malformed rows; ``None`` stops at the first.
 
     Yields:
         Line numbers from 1, ``(n,)``, and values, ``(n, len(columns))``, about 65,000 rows at a time.
 
     Raises:
-        ValueError: If a row is malformed: another number of columns, or one that is not a finite number.
+        ValueError: If a row is malformed: it has the wrong number of columns, or a value is not a finite number.
     """
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         first = 1
@@ -51,7 +51,7 @@ def read_number_rows(
 
 
 def count_fields(path: str | PathLike[str], separator: str) -> int:
-    """Count the columns that most rows of a table have, the first one in a tie; 0 without rows."""
+    """Count the columns that most rows of a table have; the first count wins a tie, and 0 stands for no rows."""
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         counts = Counter(line.count(separator) + 1 for line in file if not line.isspace())
     return counts.most_common(1)[0][0] if counts else 0

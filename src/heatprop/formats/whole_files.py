@@ -1,4 +1,4 @@
-"""A file appears under its name when it is whole: until then it is a private file beside its place."""
+"""Write files that appear under their name only when complete; until then, each is a private file next to its place."""
 
 import itertools
 import os
@@ -22,19 +22,19 @@ _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) |
 
 
 class WholeFile:
-    """A private file beside ``path`` that takes its place when it is whole.
+    """A private file next to ``path`` that is moved there when it is complete.
 
-    Its name cannot be guessed, it is created by this process and by nobody else (``O_EXCL``, no link is followed), and
-    only its owner can read it until it is kept. A lock on it tells `sweep` that its process is alive.
+    Its name cannot be guessed, this process alone creates it (``O_EXCL``, no link is followed), and only its owner can
+    read it until it is kept. A lock on it tells `sweep` that its process is alive.
 
     Args:
-        path: Where the file is to be; its folder is there.
+        path: Where the file goes; its folder must exist.
 
     Attributes:
-        path: The file to be.
-        temporary: Where it is until then.
+        path: Where the file goes.
+        temporary: Where the file is until then.
         handle: Its open file descriptor, until it is kept or dropped.
-        saved_to: Where it was kept; ``None`` before and if it was dropped.
+        saved_to: Where it was kept; ``None`` before that, or if it was dropped.
 
     Raises:
         OSError: If the folder is missing or cannot be written to.
@@ -53,12 +53,12 @@ class WholeFile:
 
     @property
     def address(self) -> str:
-        """A name that opens this very file, even if somebody puts another one in its place."""
+        """A name that opens this very file, even if somebody replaces it with another one."""
         through_handle = Path("/proc/self/fd", str(self.handle))
         return str(through_handle if through_handle.exists() else self.temporary.absolute())
 
     def keep(self, *, partial: bool = False) -> Path:
-        """Move the file to its place, or to `partial_path`, where it replaces what is there; tell where it is."""
+        """Move the file to its place, or to `partial_path`, replacing any file there, and return that path."""
         place = partial_path(self.path) if partial else self.path
         same = os.fstat(self.handle).st_ino == os.lstat(self.temporary).st_ino  # a library may put its own file there
         os.chmod(self.handle if same and os.chmod in os.supports_fd else self.temporary, 0o666 & ~_umask())
@@ -85,10 +85,10 @@ class WholeFile:
 def replacing(path: str | PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
     r"""Open a file that appears under its name only when the block ends without an error.
 
-    Nobody ever reads half a file, and a former file stays until the new one is whole. Folders are made.
+    Nobody ever reads half a file, and an old file stays until the new one is complete. Missing folders are created.
 
     Args:
-        path: Where the file is to be.
+        path: Where the file goes.
         mode: ``"w"`` for text (UTF-8, ``\n``), ``"wb"`` for bytes.
 
     Yields:
@@ -116,20 +116,20 @@ def replacing(path: str | PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def partial_path(path: Path) -> Path:
-    """Name what an interrupted run keeps of a file: ``<stem>.partial<suffix>``."""
+    """Name the part of a file that an interrupted run keeps: ``<stem>.partial<suffix>``."""
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
 def sweep(folder: str | PathLike[str], *, spare: Iterable[Path] = (), deep: bool = False) -> list[Path]:
-    """Remove private files that dead processes left; those of living ones are locked and stay.
+    """Remove private files that dead processes left; those of living processes are locked and stay.
 
     Args:
-        folder: Where to look; nothing is done if it is not there.
-        spare: Files that stay whatever their name is: inputs.
-        deep: Whether to look in the folders below, too.
+        folder: Folder to search; nothing happens if it does not exist.
+        spare: Files to keep whatever their names, such as inputs.
+        deep: Whether to search the folders below, too.
 
     Returns:
-        What was removed.
+        Paths of the removed files.
     """
     spared = {path.resolve() for path in spare}
     walk = os.walk(folder) if deep else itertools.islice(os.walk(folder), 1)
@@ -139,7 +139,7 @@ def sweep(folder: str | PathLike[str], *, spare: Iterable[Path] = (), deep: bool
 
 def _remove_stale(path: Path) -> bool:
     """Remove a private file if nobody holds it."""
-    with suppress(OSError):  # gone meanwhile, a link, or somebody else's
+    with suppress(OSError):  # gone in the meantime, a link, or another user's
         handle = os.open(path, _FLAGS)
         try:
             found = os.fstat(handle)
@@ -157,7 +157,7 @@ def _is_private(found: os.stat_result) -> bool:
 
 
 def _lock(handle: int, *, wait: bool) -> bool:
-    """Lock an open file until it is closed; where there are no locks, say yes."""
+    """Lock an open file until it is closed; return True if the system has no locks."""
     if fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -169,7 +169,7 @@ def _lock(handle: int, *, wait: bool) -> bool:
 
 
 def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
+    """Read the umask of the process, which is only possible by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
