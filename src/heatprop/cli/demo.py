@@ -12,10 +12,10 @@ from heatprop.formats.whole_files import sweep
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("heatprop-demo"),
     degrade: Annotated[
-        bool, typer.Option("--degrade/--no-degrade", help="Spoil single frames by blur, noise and darkness.")
+        bool, typer.Option("--degrade/--no-degrade", help="Degrade single frames with blur, noise and darkness.")
     ] = True,
     quick: Annotated[bool, typer.Option("--quick", help="Only the first seconds of each clip.")] = False,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Chooses the frames that are spoilt.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Random seed of the degraded frames.")] = 0,
 ) -> None:
     """Show on two real clips what the memory changes: a face that flickers without it, and scene cuts."""
     from heatprop.demo import run_demo  # it needs matplotlib and the clips

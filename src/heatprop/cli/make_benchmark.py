@@ -17,15 +17,15 @@ def make_benchmark(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Root of the data set, like ILSVRC2015.")],
     train: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Videos to train on.")] = 40,
     val: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Videos to validate on.")] = 10,
-    frames: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Frames of each video.")] = 60,
+    frames: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Frames in each video.")] = 60,
     size: Annotated[str, typer.Option(metavar="PIXELS", help="Side of the pictures, or 256x192.")] = "192",
-    classes: Annotated[str, typer.Option(metavar="NAMES", help="Of bird, bus, car, turtle, whale, zebra.")] = ",".join(
-        CLASSES.values()
-    ),
+    classes: Annotated[
+        str, typer.Option(metavar="NAMES", help="Some of bird, bus, car, turtle, whale, zebra.")
+    ] = ",".join(CLASSES.values()),
     slowest: Annotated[float, typer.Option(min=0, metavar="SPEED", help="Slowest object, pixels a frame.")] = 0.5,
     fastest: Annotated[float, typer.Option(min=0, metavar="SPEED", help="Fastest object, pixels a frame.")] = 8.0,
-    objects: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Most objects of a video.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Chooses everything.")] = 0,
+    objects: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Most objects in a video.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Random seed of everything.")] = 0,
     workers: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Processes that render.")] = 1,
 ) -> None:
     """Render videos with exact boxes and track ids in the layout of ImageNet VID.
@@ -70,5 +70,5 @@ def _parse_classes(text: str) -> tuple[str, ...]:
     wnids = {name: wnid for wnid, name in CLASSES.items()}
     names = [name.strip() for name in text.split(",")]
     if unknown := [name for name in names if name not in wnids]:
-        raise ValueError(f"classes must be of {', '.join(wnids)}, got {', '.join(unknown)}")
+        raise ValueError(f"classes must be among {', '.join(wnids)}, got {', '.join(unknown)}")
     return tuple(wnids[name] for name in names)

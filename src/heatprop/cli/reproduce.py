@@ -40,12 +40,12 @@ def reproduce(
     data: Annotated[Path, typer.Option(metavar="DIR", help="The ILSVRC2015 folder, or data laid out like it.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where maps, detections and the report are kept.")],
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Weights; not needed where every video is finished.")
+        Path | None, typer.Option(metavar="FILE", help="Weights; not needed if every video is finished.")
     ] = None,
     frames: Annotated[Path | None, typer.Option(metavar="LIST", help="List of frames; default: all, by name.")] = None,
     split: Annotated[str, typer.Option(help="Folder below Data/VID, without --frames.")] = "val",
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Only every N-th video, from 0/N to N-1/N, and no report.")
+        str | None, typer.Option(metavar="I/N", help="Only every N-th video (0/N to N-1/N), without a report.")
     ] = None,
     classes: Annotated[
         str | None, typer.Option(metavar="NAMES", help="The detector's classes, in order; default: the checkpoint's.")
@@ -54,7 +54,7 @@ def reproduce(
         str | None, typer.Option(metavar="NAME", help="resnet18 to 152, dla34, timm:NAME; default: the checkpoint's.")
     ] = None,
     head_channels: Annotated[
-        int | None, typer.Option(min=1, metavar="COUNT", help="Inside the heads; default: the checkpoint's.")
+        int | None, typer.Option(min=1, metavar="COUNT", help="Channels inside the heads; default: the checkpoint's.")
     ] = None,
     size: Annotated[
         int | None, typer.Option(metavar="PIXELS", help="Side of the network's input; default: the checkpoint's.")
@@ -63,10 +63,10 @@ def reproduce(
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 8,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = 4,
     rule: use.RuleOption = use.RuleName.vid,
-    clip: Annotated[bool, typer.Option("--clip", help="Clip boxes to the pictures, which CenterNet does not.")] = False,
+    clip: Annotated[bool, typer.Option("--clip", help="Clip boxes to the pictures; CenterNet does not.")] = False,
     quantize: use.Quantize = False,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Go on without pictures and annotations that cannot be read; count them.")
+        bool, typer.Option("--skip-bad", help="Skip and count pictures and annotations that cannot be read.")
     ] = False,
 ) -> None:
     """Run the paper's whole protocol: detect, propagate in every way, print Tables 1 to 5, draw Figs. 4 and 5.

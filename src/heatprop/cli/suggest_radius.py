@@ -40,7 +40,9 @@ def suggest_radius_for(
     score: Annotated[
         float, typer.Option(min=0, max=1, help="Network score from which a detection is followed.")
     ] = SURE,
-    uncovered: Annotated[float, typer.Option(min=0, max=1, help="Share of pairs that may move farther.")] = 0.05,
+    uncovered: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pairs that may move farther than the radius.")
+    ] = 0.05,
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Follow objects in saved maps and say which radius covers their motion; no ground truth is needed."""

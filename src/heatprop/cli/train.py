@@ -25,16 +25,14 @@ _Preset: Any = StrEnum("_Preset", {name: name for name in PRESETS})  # type: ign
 _FIXED: dict[str, Any] = {
     "data": Annotated[Path | None, typer.Option(metavar="DIR", help="The ILSVRC2015 folder, or a benchmark.")],
     "out": Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for weights, logs and pictures.")],
-    "resume": Annotated[
-        bool | None, typer.Option("--resume", help="Go on with the training in --out, with its options.")
-    ],
+    "resume": Annotated[bool | None, typer.Option("--resume", help="Resume the training in --out, with its options.")],
     "stop_after": Annotated[
-        int | None, typer.Option(min=1, metavar="EPOCHS", help="Stop for now after so many epochs.")
+        int | None, typer.Option(min=1, metavar="EPOCHS", help="Stop for now after this many epochs.")
     ],
-    "preset": Annotated[_Preset | None, typer.Option(help="What the defaults are; paper if you do not say.")],
+    "preset": Annotated[_Preset | None, typer.Option(help="Which defaults to use; paper unless you choose.")],
     "config": Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="YAML file of options by name; of several, the later ones count more."),
+        typer.Option(metavar="FILE", help="YAML file of options by name; later files override earlier ones."),
     ],
 }
 

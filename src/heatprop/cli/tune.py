@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 def tune(
     folder: use.Maps,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the search is kept, and goes on from; tune.json.")],
-    trials: Annotated[int, typer.Option(min=1, help="Settings tried in all; the first 19 are the paper's.")] = 60,
-    folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation, at most.")] = MOST_FOLDS,
-    search_nms: Annotated[bool, typer.Option("--search-nms", help="Search the threshold of the NMS too.")] = False,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder that keeps the search, to resume it, and tune.json.")
+    ],
+    trials: Annotated[int, typer.Option(min=1, help="How many settings to try; the first 19 are the paper's.")] = 60,
+    folds: Annotated[int, typer.Option(min=2, help="Most parts of the cross-validation.")] = MOST_FOLDS,
+    search_nms: Annotated[bool, typer.Option("--search-nms", help="Search the NMS threshold too.")] = False,
     nms_threshold: use.NmsThreshold = PAPER.nms_threshold,
     score_threshold: use.ScoreThreshold = PAPER.score_threshold,
     rule: use.RuleOption = use.RuleName.flat,
-    seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the search.")] = 0,
     skip_bad: use.SkipBad = False,
 ) -> None:
     """Search radius, alpha and beta on saved maps with ground truth, cross-validated over the videos.
