@@ -63,8 +63,8 @@ def pairwise_iou(boxes: Tensor, others: Tensor | None = None) -> Tensor:
     """
     for name, value in (("boxes", boxes), ("others", boxes if others is None else others)):
         check_tensor(name, value, floating=True, dims=3)
-        if value.shape[2] != 4 or len(value) != len(boxes):
-            raise ValueError(f"{name} must have shape (B, K, 4) with B = {len(boxes)}, got {tuple(value.shape)}")
+        if value.shape[2] != 4 or value.shape[0] != boxes.shape[0]:
+            raise ValueError(f"{name} must have shape (B, K, 4) with B = {boxes.shape[0]}, got {tuple(value.shape)}")
     check_one_device(boxes=boxes, others=boxes if others is None else others)
     low, high, area = _corners_and_areas(boxes)
     other_low, other_high, other_area = (low, high, area) if others is None else _corners_and_areas(others)

@@ -10,7 +10,7 @@ from heatprop.evidence import read_maps
 from heatprop.options import PropagatorOptions
 from heatprop.peaks import outranks, top_k
 from heatprop.propagation import Balanced, Inheritance, Squares, balance_scores, balance_sizes, extend_lengths, inherit
-from heatprop.structures import HeadMaps, Tracklets
+from heatprop.structures import HeadMaps, Tracklets, change_fields
 
 
 class Candidates(NamedTuple):
@@ -88,7 +88,7 @@ def claim_cells(peaks: Tensor, prior: Tracklets, squares: Squares, *, once: bool
         rival = inherited.found.unsqueeze(2) & (inherited.owner.unsqueeze(2) == inherited.owner.unsqueeze(1))
         beaten = (outranks(scores, index) & rival).any(1)
         found = inherited.found & ~beaten
-        inherited = inherited._replace(found=found, weight=torch.where(found, inherited.weight, 0))
+        inherited = change_fields(inherited, found=found, weight=torch.where(found, inherited.weight, 0))
     return scores, index, inherited
 
 

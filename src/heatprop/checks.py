@@ -244,10 +244,12 @@ def check_shift(shift: Tensor | None, heatmap: Tensor, *, device: torch.device |
         return
     check_tensor("shift", shift, floating=True)
     *leading, _, H, W = heatmap.shape
-    forms = {"2": (*leading, 2), "2, 3": (*leading, 2, 3), "2, H, W": (*leading, 2, H, W)}
-    if tuple(shift.shape) not in forms.values():
+    forms = (*leading, 2), (*leading, 2, 3), (*leading, 2, H, W)
+    if tuple(shift.shape) not in forms:
         names = "B" if len(leading) == 1 else "B, T"
-        one, two, three = (f"({names}, {name}) = {form}" for name, form in forms.items())
+        one, two, three = (
+            f"({names}, {name}) = {form}" for name, form in zip(("2", "2, 3", "2, H, W"), forms, strict=True)
+        )
         wanted = f"{one}, {two} or {three}"
         raise ValueError(f"shift must have shape {wanted}, in cells, got {tuple(shift.shape)}")
     if shift.device != (device or heatmap.device):

@@ -9,7 +9,7 @@ from heatprop.candidates import Candidates
 from heatprop.identities import Identities, wait_for
 from heatprop.motion import predict
 from heatprop.options import PropagatorOptions
-from heatprop.structures import Detections, Tracklets
+from heatprop.structures import Detections, Tracklets, change_fields
 
 
 def coast(
@@ -30,7 +30,7 @@ def coast(
     for _ in range(frames):
         state, leaving = predict(state, shape, options, shift=shift)
         if leaving is not None:
-            state = state._replace(valid=state.valid & ~leaving)
+            state = change_fields(state, valid=state.valid & ~leaving)
         state, detections = carry_on(state, shape, options)
     return state, detections
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from heatprop.matching import match_greedily
-from heatprop.structures import Tracklets
+from heatprop.structures import Tracklets, change_fields
 
 SURE, SEEN = 0.4, 0.15
 """Network scores from which a box may found an identity, and from which it may continue one."""
@@ -197,7 +197,7 @@ def claim_first(shown: Sightings, claims: Tensor) -> Tensor:
     """Of the detections in one square that claim its identity let the first by rank have it."""
     K = claims.shape[1]
     owner = torch.where(claims, shown.owner, K)
-    first = owner.new_full((len(owner), K + 1), K).scatter_reduce_(1, owner, shown.rank, "amin")
+    first = owner.new_full((owner.shape[0], K + 1), K).scatter_reduce_(1, owner, shown.rank, "amin")
     return claims & (first.gather(1, owner) == shown.rank)
 
 
@@ -222,7 +222,7 @@ def remember(
     target = torch.where(founds, free_places(memory, place).gather(1, count_before(founds, shown.rank)), place)
     target = torch.where(seen, target, M)
     rows = torch.arange(K, device=ids.device).expand_as(ids)
-    source = ids.new_full((len(ids), M + 1), K).scatter(1, target, rows)[:, :M]  # detection of each object
+    source = ids.new_full((ids.shape[0], M + 1), K).scatter(1, target, rows)[:, :M]  # detection of each object
     hit, source = source < K, source.clamp(max=K - 1)
     new = hit & founds.gather(1, source)
     boxes = torch.cat([shown.positions, shown.sizes], dim=2)
@@ -252,7 +252,7 @@ def remember(
 def wait_for(memory: Identities, *, frames: float | Tensor) -> Identities:
     """Let frames pass that nobody looks at."""
     unseen = memory.unseen + frames
-    return memory._replace(unseen=unseen, track_id=memory.track_id.masked_fill(unseen > WAIT, -1))
+    return change_fields(memory, unseen=unseen, track_id=memory.track_id.masked_fill(unseen > WAIT, -1))
 
 
 def free_places(memory: Identities, place: Tensor) -> Tensor:
@@ -264,7 +264,7 @@ def free_places(memory: Identities, place: Tensor) -> Tensor:
 
 def mark(places: Tensor, count: int) -> Tensor:
     """Mark the places that occur, shape ``(B, count + 1)``, ``bool``; the last says nothing."""
-    return torch.zeros(len(places), count + 1, dtype=torch.bool, device=places.device).scatter(1, places, True)
+    return torch.zeros(places.shape[0], count + 1, dtype=torch.bool, device=places.device).scatter(1, places, True)
 
 
 def count_before(chosen: Tensor, rank: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def _match_while(keys: Tensor, partner: Tensor) -> Tensor:
     def going_on(keys: Tensor, partner: Tensor, number: Tensor) -> Tensor:
         return keys.any() & (number < ROUNDS)
 
-    def body(keys: Tensor, partner: Tensor, number: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def body(keys: Tensor, partner: Tensor, number: Tensor) -> "tuple[Tensor, Tensor, Tensor]":
         partner, pairs, _ = choose(keys, partner)
         return remove(keys, pairs), partner, number + 1
 

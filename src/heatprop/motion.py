@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from heatprop.options import PropagatorOptions
-from heatprop.structures import Tracklets
+from heatprop.structures import Tracklets, change_fields
 
 VELOCITY_GAIN = 0.2
 """Share of a newly measured velocity in the remembered one; the first measurement counts whole."""
@@ -34,7 +34,7 @@ def predict(
     if shift is not None:
         place = tracklets.y * W + tracklets.x
         position = moved_by(position, place, shift)
-        tracklets = tracklets._replace(**_move_known(tracklets, shift, W, H))
+        tracklets = change_fields(tracklets, **_move_known(tracklets, shift, W, H))
     if options.velocity:
         position = position + tracklets.velocity
     # far outside is outside; numbers, because a tensor made from them would wait for the device
@@ -42,8 +42,8 @@ def predict(
     whole = (position.floor() - tracklets.position.floor()).long()
     x, y = (torch.stack([tracklets.x, tracklets.y], dim=2) + whole).unbind(2)
     inside = (x >= 0) & (x < W) & (y >= 0) & (y < H)
-    moved = tracklets._replace(
-        x=x.clamp(0, W - 1), y=y.clamp(0, H - 1), position=position, valid=tracklets.valid & inside
+    moved = change_fields(
+        tracklets, x=x.clamp(0, W - 1), y=y.clamp(0, H - 1), position=position, valid=tracklets.valid & inside
     )
     if not options.border:
         return moved, None

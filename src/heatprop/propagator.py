@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
 from torch import Tensor
 
 from heatprop.association import detect
@@ -15,7 +16,7 @@ from heatprop.options import STEADY, Option, PropagatorOptions, takes_options
 from heatprop.output import PropagatorOutput, stack_outputs
 from heatprop.propagation import propagate
 from heatprop.structures import Detections, HeadMaps, Tracklets
-from heatprop.tracklets import TrackletMemory, confine, continue_with
+from heatprop.tracklets import TrackletMemory, confine, continue_with, empty_tracklets
 
 
 class HeatmapPropagator(TrackletMemory):
@@ -265,7 +266,8 @@ class HeatmapPropagator(TrackletMemory):
     ) -> tuple[Tracklets, PropagatorOutput]:
         heatmap, options = maps.heatmap, self.options
         if state is None:
-            state = self.initial_state(len(heatmap), device=heatmap.device, dtype=heatmap.dtype)
+            wide = torch.promote_types(heatmap.dtype, torch.float32)
+            state = empty_tracklets(heatmap.shape[0], options.top_k, device=heatmap.device, dtype=wide)
         prior = continue_with(state, heatmap, options.top_k, reset=reset)
         prior, leaving = predict(prior, heatmap.shape[1:], options, shift=shift)
         balanced = propagate(maps, prior, leaving, options)

@@ -1,12 +1,13 @@
 """What travels through heatprop: maps in, detections out, tracklets from frame to frame."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 Change = Callable[[Tensor], Tensor]
+Record = TypeVar("Record", bound=tuple[Any, ...])
 
 
 class HeadMaps(NamedTuple):
@@ -197,6 +198,21 @@ class Detections(NamedTuple):
         valid = self.valid[stream]
         found = self.map(lambda field: field[stream][valid])
         return Objects({name: value for name, value in found._asdict().items() if name != "valid"})
+
+
+def change_fields(record: Record, **changes: Any) -> Record:
+    """Do what ``_replace`` does; torch 2.6 cannot trace that.
+
+    Args:
+        record: A named tuple.
+        changes: The new values of some of its fields.
+
+    Returns:
+        The changed copy.
+    """
+    kind = type(record)
+    names: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]  # no type says "a named tuple"
+    return kind(*[changes.get(name, field) for name, field in zip(names, record, strict=True)])
 
 
 def _stack_field(frames: Sequence[tuple[Any, ...]], name: str) -> Tensor:

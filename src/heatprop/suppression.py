@@ -165,7 +165,7 @@ def suppress_while(overlaps: Tensor, valid: Tensor) -> Tensor:
     def changed(keep: Tensor, previous: Tensor) -> Tensor:
         return (keep != previous).any()
 
-    def body(keep: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+    def body(keep: Tensor, previous: Tensor) -> "tuple[Tensor, Tensor]":
         return _round(matrix, start, keep), keep.clone()
 
     keep: Tensor = while_loop(changed, body, (start.clone(), torch.zeros_like(start) - 1))[0]  # type: ignore[no-untyped-call]  # untyped in torch

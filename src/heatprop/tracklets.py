@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from heatprop.checks import check_state
 from heatprop.identities import KNOWN, nobody
-from heatprop.structures import Tracklets
+from heatprop.structures import Tracklets, change_fields
 
 
 class TrackletMemory(nn.Module):
@@ -163,9 +163,9 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: T
     B, K = tracklets.valid.shape
     if count != K:
         raise ValueError(f"state holds {K} tracklets per stream, top_k is {count}; call reset() or set top_k={K}")
-    if len(heatmap) != B:
+    if heatmap.shape[0] != B:
         raise ValueError(
-            f"heatmap has {len(heatmap)} streams, the state {B}. "
+            f"heatmap has {heatmap.shape[0]} streams, the state {B}. "
             "Call reset(), or pass None as the state of step(), before another batch"
         )
     if heatmap.device != tracklets.valid.device:
@@ -183,7 +183,7 @@ def confine(tracklets: Tracklets, shape: tuple[int, ...]) -> Tracklets:
     """Clamp cells and labels to the map ``(C, H, W)``: tracklets of a larger map must not be read outside this one."""
     C, H, W = shape
     label, x, y = tracklets.label.clamp(0, C - 1), tracklets.x.clamp(0, W - 1), tracklets.y.clamp(0, H - 1)
-    return tracklets._replace(label=label, x=x, y=y)
+    return change_fields(tracklets, label=label, x=x, y=y)
 
 
 def complete(tracklets: Tracklets) -> Tracklets:
@@ -191,15 +191,15 @@ def complete(tracklets: Tracklets) -> Tracklets:
     if tracklets.position is None:
         wide = torch.promote_types(tracklets.size.dtype, torch.float32)
         middle = torch.stack([tracklets.x, tracklets.y], dim=2).to(wide) + 0.5
-        tracklets = tracklets._replace(position=middle)
+        tracklets = change_fields(tracklets, position=middle)
     if tracklets.velocity is None:
-        tracklets = tracklets._replace(velocity=torch.zeros_like(tracklets.position))
+        tracklets = change_fields(tracklets, velocity=torch.zeros_like(tracklets.position))
     if tracklets.unseen is None:
-        tracklets = tracklets._replace(unseen=torch.zeros_like(tracklets.length))
+        tracklets = change_fields(tracklets, unseen=torch.zeros_like(tracklets.length))
     if any(getattr(tracklets, f"known_{name}") is None for name in KNOWN):
         B, K = tracklets.valid.shape
         known = nobody(B, K, device=tracklets.valid.device, dtype=tracklets.position.dtype)
-        tracklets = tracklets._replace(**known.fields())
+        tracklets = change_fields(tracklets, **known.fields())
     return tracklets
 
 
@@ -216,8 +216,8 @@ def forget(tracklets: Tracklets, streams: Tensor) -> Tracklets:
     kept = [field.masked_fill(streams.view(-1, *[1] * (field.dim() - 1)), 0) for field in tracklets]
     cleared = Tracklets(*kept)
     gone = streams.unsqueeze(1)
-    return cleared._replace(
-        track_id=tracklets.track_id.masked_fill(gone, -1), known_id=tracklets.known_id.masked_fill(gone, -1)
+    return change_fields(
+        cleared, track_id=tracklets.track_id.masked_fill(gone, -1), known_id=tracklets.known_id.masked_fill(gone, -1)
     )
 
 

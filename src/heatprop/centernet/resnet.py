@@ -42,7 +42,7 @@ class ResNet(nn.Module):
         """Turn images ``(B, 3, H, W)`` into one map ``(B, channels, H / 32, W / 32)``."""
         maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         for number in range(1, 5):
-            maps = self.get_submodule(f"layer{number}")(maps)
+            maps = getattr(self, f"layer{number}")(maps)
         return [maps]
 
 
