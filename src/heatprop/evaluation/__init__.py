@@ -1,4 +1,4 @@
-"""Evaluate detections on video: average precision, motion splits, flicker. Needs numpy only.
+"""Evaluate detections on video: average precision, motion splits, flicker, identities. Needs numpy only.
 
 Data comes as columns, `GroundTruth` and `Predictions`; every quantity is one function of them::
 
@@ -12,6 +12,9 @@ Data comes as columns, `GroundTruth` and `Predictions`; every quantity is one fu
 
     hits = evaluation.track_hits(truth, predictions, recall=0.5)
     evaluation.gaps(hits), evaluation.score_jitter(hits)
+
+    pairs = evaluation.pair_tracks(truth, predictions, track_ids, score=0.3)
+    evaluation.hota(pairs), evaluation.clear_mot(pairs), evaluation.identity_f1(pairs)
 """
 
 from heatprop.evaluation.average_precision import AveragePrecision, average_precision
@@ -38,27 +41,35 @@ from heatprop.evaluation.subsets import (
     subset_average_precision,
     subset_curves,
 )
+from heatprop.evaluation.track_pairs import TrackPairs, pair_tracks
 from heatprop.evaluation.tracked_motion import tracked_displacement
+from heatprop.evaluation.tracking import HOTA_THRESHOLDS, ClearMot, Hota, IdentityF1, clear_mot, hota, identity_f1
 
 __all__ = [
     "COCO",
+    "HOTA_THRESHOLDS",
     "VID",
     "AveragePrecision",
     "BoxJitter",
+    "ClearMot",
     "Curve",
     "DetectionDelay",
     "Gaps",
     "GhostAge",
     "GhostRate",
     "GroundTruth",
+    "Hota",
+    "IdentityF1",
     "Matches",
     "Predictions",
     "Reading",
     "Rule",
     "TrackHits",
+    "TrackPairs",
     "area_under_curve",
     "average_precision",
     "box_jitter",
+    "clear_mot",
     "detection_delay",
     "displacement",
     "displacement_subsets",
@@ -66,6 +77,8 @@ __all__ = [
     "gaps",
     "ghost_age",
     "ghost_rate",
+    "hota",
+    "identity_f1",
     "iou",
     "iou_thresholds",
     "join",
@@ -73,6 +86,7 @@ __all__ = [
     "motion_iou",
     "motion_iou_subsets",
     "nearest_object",
+    "pair_tracks",
     "read_at_recall",
     "score_jitter",
     "subset_average_precision",
