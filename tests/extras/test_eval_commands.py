@@ -15,6 +15,7 @@ from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.evaluation.matching import COCO, VID
 from heatprop.formats.imagenet_xml import AnnotatedObject, Annotation, write_annotation
 from heatprop.formats.mot import write_mot_detections, write_mot_truth
+from heatprop.formats.mot_tracks import write_mot_tracks
 from heatprop.maps.saved import SavedMaps, write_saved_maps
 from heatprop.reports.documents import to_document, write_json
 from heatprop.reports.report import evaluate
@@ -173,6 +174,41 @@ def test_mot_takes_a_folder_of_results_but_no_single_file_for_two_sequences(tmp_
     assert "must be a folder of NAME.txt" in result.stderr
 
 
+def test_mot_measures_identities_where_the_results_have_some(tmp_path):
+    """Found as 5, missed, found as 6: two hits, a ghost, a switch; one hit keeps its track."""
+    sequence = mot_sequence(tmp_path)
+    frames, scores, boxes = zip(*SEEN, strict=True)
+    found = Predictions(["walk"] * 3, frames, [1] * 3, scores, boxes)
+    write_mot_tracks(tmp_path / "walk.txt", found, [5, 7, 6])
+    arguments = ("mot", "--root", sequence, "--detections", tmp_path / "walk.txt", "--json", tmp_path / "eval.json")
+    output = run(eval_app, *arguments).stdout
+    identities = json.loads((tmp_path / "eval.json").read_text())["identities"]
+    assert (identities["switches"], identities["fragmentations"], identities["score"]) == (1, 1, None)
+    assert identities["MOTA"] == pytest.approx(1 - (1 + 1 + 1) / 3)
+    assert identities["IDF1"] == pytest.approx(2 * 1 / (3 + 3))
+    assert identities["HOTA"] == pytest.approx(math.sqrt(2 / 4 * 1 / 3))
+    for text in ("Identities", "HOTA (%)", "switches", "40.8"):
+        assert text in output
+    output = run(eval_app, *arguments, "--track-score", "0.75").stdout
+    assert "Identities, boxes from score 0.75 on" in " ".join(output.split())
+    assert json.loads((tmp_path / "eval.json").read_text())["identities"]["switches"] == 0
+
+
+def test_detections_without_identities_have_no_table_of_them(tmp_path):
+    sequence = mot_sequence(tmp_path)
+    assert "Identities" not in run(eval_app, "mot", "--root", sequence, "--json", tmp_path / "eval.json").stdout
+    assert json.loads((tmp_path / "eval.json").read_text())["identities"] is None
+
+
+def test_a_column_that_holds_no_identities_is_named_and_the_rest_is_reported(tmp_path):
+    sequence = mot_sequence(tmp_path)
+    twice = Predictions(["walk"] * 2, [0] * 2, [1] * 2, [0.9, 0.8], BOXES[:2])
+    write_mot_tracks(tmp_path / "walk.txt", twice, [1, 1])
+    output = run(eval_app, "mot", "--root", sequence, "--detections", tmp_path / "walk.txt").stdout
+    assert "nothing is said about identities: a track must have at most one box" in " ".join(output.split())
+    assert "Flicker" in output
+
+
 def coco_files(folder, *, videos):
     images = [{"id": n + 1, "width": 1280, "height": 720, "file_name": f"{n}.jpg"} for n in range(3)]
     boxes = [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in BOXES]
@@ -234,6 +270,26 @@ def test_maps_are_propagated_and_compared_with_the_detector_alone(tmp_path):
     assert [row["mAP50"] for row in document["table1"]] == [0.75, 1, 1]
     for text in ("Table 1", "HP/+Seq-NMS", "per frame/HP", "75.0/100.0"):
         assert text in result.stdout
+
+
+def test_maps_have_identities_where_something_is_remembered(tmp_path):
+    saved_maps(tmp_path)
+    output = run(eval_app, "maps", tmp_path, "--json", tmp_path / "eval.json").stdout
+    document = json.loads((tmp_path / "eval.json").read_text())
+    assert document["per_frame"]["identities"] is None
+    names = ("HOTA", "IDF1", "MOTA", "switches", "score")
+    assert [document["identities"][name] for name in names] == [1, 1, 1, 0, 0.3]
+    assert "Identities, boxes from score 0.3 on" in " ".join(output.split())
+    run(eval_app, "maps", tmp_path, "--track-score", "0.95", "--json", tmp_path / "eval.json")
+    assert json.loads((tmp_path / "eval.json").read_text())["identities"]["HOTA"] == 0
+
+
+def test_the_preset_propagates_maps_with_the_options_that_are_given(tmp_path):
+    saved_maps(tmp_path)
+    run(eval_app, "maps", tmp_path, "--steady", "--radius", "3", "--json", tmp_path / "eval.json")
+    setting = json.loads((tmp_path / "eval.json").read_text())["setting"]
+    named = ("identity", "radius", "max_radius", "alpha", "nms_threshold")
+    assert [setting[name] for name in named] == ["memory", 3, 3, 0.96, 0.6]
 
 
 def test_options_reach_the_propagation(tmp_path):

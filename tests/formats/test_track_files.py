@@ -12,7 +12,9 @@ from heatprop.formats import (
     mot_track_rows,
     read_coco,
     read_coco_results,
+    read_json_tracks,
     read_mot_detections,
+    read_mot_tracks,
     write_coco_results,
     write_json_lines,
     write_mot_tracks,
@@ -85,6 +87,19 @@ def write_lines(path):
     return path
 
 
+def test_identities_are_read_back_from_both_files(tmp_path):
+    write_mot_tracks(tmp_path / "a.txt", FOUND, [7, -1])
+    found, track = read_mot_tracks(tmp_path / "a.txt")
+    assert track.tolist() == [7, -1]
+    np.testing.assert_array_equal(found.box, read_mot_detections(tmp_path / "a.txt").box)
+    write_json_lines(
+        tmp_path / "a.jsonl",
+        [DetectionLine(0, None, tuple(BOXES[0]), 0.9, id=7), DetectionLine(1, None, tuple(BOXES[1]), 0.25)],
+    )
+    found, track = read_json_tracks(tmp_path / "a.jsonl")
+    assert (found.frame.tolist(), track.tolist()) == ([0, 1], [7, -1])
+
+
 @pytest.mark.parametrize("in_folder", [False, True])
 def test_eval_mot_takes_json_lines_for_what_the_text_says(sequence, tmp_path, in_folder):
     lines = write_lines(tmp_path / "found" / "a.jsonl")
@@ -96,6 +111,7 @@ def test_eval_mot_takes_json_lines_for_what_the_text_says(sequence, tmp_path, in
     for column, other in zip(by_lines.predictions, by_text.predictions, strict=True):
         np.testing.assert_array_equal(column, other)
     assert average_precision(by_lines.truth, by_lines.predictions).mean == 1
+    assert by_lines.track.tolist() == by_text.track.tolist() == [3, 3]
 
 
 def test_a_folder_with_both_files_of_a_sequence_is_refused(sequence, tmp_path):

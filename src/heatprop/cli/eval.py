@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,15 +17,16 @@ from heatprop.evaluation.hits import track_hits
 from heatprop.evaluation.matching import RuleLike
 from heatprop.formats.bad_rows import Skipped
 from heatprop.formats.whole_files import replacing, sweep
-from heatprop.maps.detecting import Setting
+from heatprop.maps.detecting import STEADY, Setting
 from heatprop.maps.saved import iterate_saved_maps
 from heatprop.maps.table1 import Comparison, compare_methods, rows_of_table1
 from heatprop.reports.documents import table1_document, to_document, write_json
-from heatprop.reports.report import Report, evaluate
+from heatprop.reports.report import GAP_SCORE, Report, evaluate, evaluate_tracks
 from heatprop.reports.sources import Material, load_coco, load_mot, load_vid
 from heatprop.reports.tables import (
     class_table,
     flicker_table,
+    identity_table,
     method_table,
     motion_iou_table,
     speed_tables,
@@ -64,6 +65,7 @@ def mot(
     ] = None,
     rule: use.RuleOption = use.RuleName.flat,
     quantize: use.Quantize = False,
+    track_score: use.TrackScore = None,
     json: use.Json = None,
     plots: use.Plots = None,
     skip_bad: use.SkipBad = False,
@@ -72,7 +74,8 @@ def mot(
     _protect(json, detections)
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
-        _report(load_mot(root, detections, quantize=quantize, skipped=skipped), rule.of_subsets, json, plots, skipped)
+        material = load_mot(root, detections, quantize=quantize, skipped=skipped)
+        _report(material, rule.of_subsets, json, plots, skipped, track_score=track_score)
 
 
 @eval_app.command()
@@ -95,13 +98,16 @@ def coco(
 
 @eval_app.command()
 def maps(
+    context: typer.Context,
     folder: use.Maps,
+    steady: use.Steady = False,
     radius: use.Radius = PAPER.radius,
     alpha: use.Alpha = PAPER.alpha,
     beta: use.Beta = PAPER.beta,
     nms_threshold: use.NmsThreshold = PAPER.nms_threshold,
     score_threshold: use.ScoreThreshold = PAPER.score_threshold,
     rule: use.RuleOption = use.RuleName.flat,
+    track_score: use.MapsTrackScore = GAP_SCORE,
     json: use.Json = None,
     plots: use.Plots = None,
     skip_bad: use.SkipBad = False,
@@ -109,15 +115,16 @@ def maps(
     """Propagate saved maps and compare: per frame, interpolation, HP, each with and without Seq-NMS."""
     with reporting("eval"):
         skipped = Skipped() if skip_bad else None
-        setting = Setting(
-            radius=radius,
-            alpha=alpha,
-            beta=beta,
-            nms_threshold=nms_threshold,
-            score_threshold=score_threshold,
-        )
+        named = {
+            "radius": radius,
+            "alpha": alpha,
+            "beta": beta,
+            "nms_threshold": nms_threshold,
+            "score_threshold": score_threshold,
+        }
+        setting = _propagation(context, named, steady=steady)
         comparison = compare_methods(iterate_saved_maps(folder, skipped=skipped), propagation=setting)
-        rows, reports = rows_of_table1(comparison, rule=rule.rule), _compare(comparison, rule.of_subsets)
+        rows, reports = rows_of_table1(comparison, rule=rule.rule), _compare(comparison, rule.of_subsets, track_score)
         shown = {name: reports[name] for name in ("per frame", "HP")}
         options = {name: "inf" if value == math.inf else value for name, value in asdict(setting).items()}
         document = {**to_document(reports["HP"], {}), "table1": table1_document(rows), "setting": options}
@@ -140,21 +147,50 @@ def _protect(json: Path | None, *inputs: Path | None) -> None:
         sweep(json.parent, spare=[path for path in inputs if path is not None])
 
 
-def _compare(comparison: Comparison, rule: RuleLike) -> dict[str, Report]:
-    moved, sizes = comparison.displacement, comparison.picture_size
-    return {
-        name: evaluate(comparison.truth, comparison.predictions[name], moved, rule=rule, picture_size=sizes)
-        for name in comparison.predictions
-    }
+def _propagation(context: typer.Context, named: Mapping[str, Any], *, steady: bool) -> Setting:
+    """The paper's options with those of the command line; or the preset with those that were given."""
+    if not steady:
+        return Setting(**named)
+    sources = {name: context.get_parameter_source(name) for name in named}
+    given = {name: named[name] for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
+    return replace(STEADY, max_radius=max(STEADY.max_radius, given.get("radius", 0)), **given)
 
 
-def _report(material: Material, rule: RuleLike, json: Path | None, plots: Path | None, skipped: Skipped | None) -> None:
-    truth, predictions, moved, sizes, names = material
-    reports = {"detections": evaluate(truth, predictions, moved, rule=rule, picture_size=sizes)}
-    _write(to_document(reports["detections"], names), json, skipped)
+def _compare(comparison: Comparison, rule: RuleLike, track_score: float) -> dict[str, Report]:
+    truth, moved, sizes = comparison.truth, comparison.displacement, comparison.picture_size
+    reports = {}
+    for name, found in comparison.predictions.items():
+        report, track = evaluate(truth, found, moved, rule=rule, picture_size=sizes), comparison.tracks[name]
+        if (track >= 0).any():
+            report = report._replace(identities=evaluate_tracks(truth, found, track, score=track_score))
+        reports[name] = report
+    return reports
+
+
+def _report(
+    material: Material,
+    rule: RuleLike,
+    json: Path | None,
+    plots: Path | None,
+    skipped: Skipped | None,
+    *,
+    track_score: float | None = None,
+) -> None:
+    truth, predictions, moved, sizes, names, track = material
+    report, note = evaluate(truth, predictions, moved, rule=rule, picture_size=sizes), ""
+    if track is not None:
+        try:
+            report = report._replace(identities=evaluate_tracks(truth, predictions, track, score=track_score))
+        except ValueError as problem:  # numbers in that column need not be identities; the other figures stand
+            note = f"nothing is said about identities: {problem}"
+    reports = {"detections": report}
+    _write(to_document(report, names), json, skipped)
     if plots:
         _draw(plots, reports, truth, {"detections": predictions}, rule)
-    _print(make_console(), reports, names)  # last: whoever reads may go away
+    console = make_console()
+    _print(console, reports, names)  # last: whoever reads may go away
+    if note:
+        console.print(note, markup=False)
 
 
 def _print(console: Console, reports: Mapping[str, Report], names: Mapping[Any, str]) -> None:
@@ -169,6 +205,8 @@ def _print(console: Console, reports: Mapping[str, Report], names: Mapping[Any, 
         console.print(uncovered_table(last), *speed_tables(reports))
         console.print(motion_iou_table(reports))
     console.print(flicker_table(reports))
+    if (identities := identity_table(reports)) is not None:
+        console.print(identities)
 
 
 def _write(document: Mapping[str, Any], json: Path | None, skipped: Skipped | None) -> None:

@@ -47,7 +47,15 @@ SkipBad = Annotated[
 Quantize = Annotated[
     bool, typer.Option("--quantize", help="Round corners to whole cells before displacement is measured.")
 ]
+_TRACKS_HELP = "Lowest score of a box that counts for HOTA, MOTA, IDF1 and switches"
+TrackScore = Annotated[
+    float | None, typer.Option("--track-score", metavar="FLOAT", help=f"{_TRACKS_HELP}; default: all boxes count.")
+]
+MapsTrackScore = Annotated[float, typer.Option("--track-score", metavar="FLOAT", help=f"{_TRACKS_HELP}.")]
 Maps = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of saved maps, an .npz per video.")]
+Steady = Annotated[
+    bool, typer.Option("--steady", help="Propagate with the preset steady instead of the paper's options.")
+]
 Radius = Annotated[int, propagator_option("radius", max=64)]
 Alpha = Annotated[float, propagator_option("alpha")]
 Beta = Annotated[float, propagator_option("beta")]

@@ -32,20 +32,25 @@ from heatprop.formats.imagenet_xml import (
     read_annotations,
     write_annotation,
 )
-from heatprop.formats.json_lines import DetectionLine, iterate_json_lines, read_json_lines, write_json_lines
+from heatprop.formats.json_lines import (
+    DetectionLine,
+    iterate_json_lines,
+    read_json_lines,
+    read_json_tracks,
+    write_json_lines,
+)
 from heatprop.formats.mot import (
     DISTRACTORS,
     PEDESTRIAN,
     MotSequence,
     find_mot_sequences,
-    mot_track_rows,
     read_mot_detections,
     read_mot_truth,
     read_seqinfo,
     write_mot_detections,
-    write_mot_tracks,
     write_mot_truth,
 )
+from heatprop.formats.mot_tracks import mot_track_rows, read_mot_tracks, write_mot_tracks
 
 __all__ = [
     "DISTRACTORS",
@@ -76,7 +81,9 @@ __all__ = [
     "read_frame_list",
     "read_image_list",
     "read_json_lines",
+    "read_json_tracks",
     "read_mot_detections",
+    "read_mot_tracks",
     "read_mot_truth",
     "read_seqinfo",
     "read_vid",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heatprop.evaluation.column_checks import LARGEST_FRAME
+from heatprop.evaluation.column_checks import LARGEST_FRAME, IntArray
 from heatprop.evaluation.columns import Predictions, join
 from heatprop.formats.bad_rows import Skipped, located, parse_number, parse_whole
 from heatprop.formats.json_files import require, show_json
@@ -84,8 +84,27 @@ def read_json_lines(path: str | PathLike[str], *, video: int | str = 0, skipped:
     Raises:
         ValueError: If a line is malformed, or videos or labels are names in some lines and numbers in others.
     """
+    return read_json_tracks(path, video=video, skipped=skipped)[0]
+
+
+def read_json_tracks(
+    path: str | PathLike[str], *, video: int | str = 0, skipped: Skipped | None = None
+) -> tuple[Predictions, IntArray]:
+    """Read all detections of a file as columns, with their identities.
+
+    Args:
+        path: The file, as `iterate_json_lines` reads it.
+        video: Which video they belong to, where the lines do not say.
+        skipped: Collects malformed lines; ``None`` stops at the first.
+
+    Returns:
+        Detections as `read_json_lines` gives them; and the identity of each, -1 where there is none, shape ``(n,)``.
+
+    Raises:
+        ValueError: If a line is malformed, or videos or labels are names in some lines and numbers in others.
+    """
     lines = iterate_json_lines(path, skipped=skipped)
-    pieces = []
+    pieces, track = [], list[int]()
     while rows := list(islice(lines, ROWS_AT_ONCE)):
         piece = Predictions(
             video=_one_kind(path, "video", [video if row.video is None else row.video for row in rows]),
@@ -95,8 +114,10 @@ def read_json_lines(path: str | PathLike[str], *, video: int | str = 0, skipped:
             box=[row.box for row in rows],
         )
         pieces.append(piece)
+        track += [-1 if row.id is None else row.id for row in rows]
     with located(path, "all lines", None):
-        return join(pieces) if pieces else Predictions([], [], [], [], [])
+        found = join(pieces) if pieces else Predictions([], [], [], [], [])
+    return found, np.array(track, np.int64)
 
 
 def write_json_lines(path: str | PathLike[str], lines: Iterable[DetectionLine]) -> None:

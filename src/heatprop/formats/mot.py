@@ -1,15 +1,15 @@
 """MOTChallenge: ``gt/gt.txt``, ``det/det.txt`` and ``seqinfo.ini`` of a sequence."""
 
 import configparser
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from heatprop.evaluation.column_checks import LARGEST_FRAME, FloatArray, check_names
+from heatprop.evaluation.column_checks import LARGEST_FRAME, FloatArray, IntArray
 from heatprop.evaluation.columns import GroundTruth, Predictions
 from heatprop.formats.bad_rows import LARGEST_EXACT, Skipped, located, parse_number, parse_path, parse_whole
 from heatprop.formats.number_rows import count_fields, read_number_rows
@@ -163,10 +163,7 @@ def read_mot_detections(
     Raises:
         ValueError: If a row is malformed.
     """
-    path = _inside(path, "det/det.txt")
-    table = _read_rows(path, skipped, columns=7)
-    names, labels = _names(path, video, len(table)), np.full(len(table), label)
-    return Predictions(video=names, frame=table[:, 0] - 1, label=labels, score=table[:, 6], box=_corners(table))
+    return read_found(path, video, label, skipped)[0]
 
 
 def write_mot_truth(path: str | PathLike[str], truth: GroundTruth) -> None:
@@ -183,7 +180,7 @@ def write_mot_truth(path: str | PathLike[str], truth: GroundTruth) -> None:
         raise ValueError("MOTChallenge files hold whole numbers: number the tracks and labels first, got text")
     flags = (~truth.ignore).astype(np.int64).tolist()
     ends = [f"{flag},{label},1" for flag, label in zip(flags, truth.label.tolist(), strict=True)]
-    _write_rows(path, truth, truth.track.tolist(), ends)
+    write_rows(path, truth, truth.track.tolist(), ends)
 
 
 def write_mot_detections(path: str | PathLike[str], predictions: Predictions) -> None:
@@ -194,53 +191,13 @@ def write_mot_detections(path: str | PathLike[str], predictions: Predictions) ->
         predictions: Detections of one video.
     """
     scores = [repr(score) for score in predictions.score.tolist()]
-    _write_rows(path, predictions, [-1] * len(scores), scores)
+    write_rows(path, predictions, [-1] * len(scores), scores)
 
 
-def write_mot_tracks(path: str | PathLike[str], predictions: Predictions, track: ArrayLike) -> None:
-    """Write a tracker's results on one video: ``frame, id, left, top, width, height, score, -1, -1, -1``.
-
-    Args:
-        path: File to write; it is replaced when the new one is complete.
-        predictions: Detections of one video.
-        track: Identity of each detection, whole numbers, shape ``(n,)``.
-
-    Raises:
-        ValueError: If the number of tracks differs from that of detections, or the tracks are text.
-    """
-    numbers = check_names("track", track, len(predictions.box))
-    if numbers.dtype.kind == "U":
-        raise ValueError("MOTChallenge files hold whole numbers: number the tracks first, got text")
-    ends = [f"{score!r},-1,-1,-1" for score in predictions.score.tolist()]
-    _write_rows(path, predictions, numbers.tolist(), ends)
-
-
-def mot_track_rows(
-    frame: int, boxes: NDArray[np.floating], scores: NDArray[np.floating], track: NDArray[np.integer]
-) -> Iterator[str]:
-    """Make the rows of a tracker's results for one frame, for files that grow frame by frame.
-
-    Args:
-        frame: Number of the frame, from 0.
-        boxes: Boxes ``(x1, y1, x2, y2)``, shape ``(n, 4)``, in pixels.
-        scores: Scores, shape ``(n,)``.
-        track: Identity of each box, shape ``(n,)``.
-
-    Yields:
-        Lines without a line break; coordinates are rounded to 1/1,000 of a pixel, scores to 6 digits.
-
-    Examples:
-        >>> list(mot_track_rows(0, np.array([[10.0, 20, 30.5, 60]]), np.array([0.9]), np.array([7])))
-        ['1,7,10.0,20.0,20.5,40.0,0.9,-1,-1,-1']
-    """
-    for (x1, y1, x2, y2), score, number in zip(boxes.tolist(), scores.tolist(), track.tolist(), strict=True):
-        sides = (round(side, 3) for side in (x1, y1, x2 - x1, y2 - y1))
-        yield f"{frame + 1},{number},{','.join(map(repr, sides))},{round(score, 6)!r},-1,-1,-1"
-
-
-def _write_rows(
+def write_rows(
     path: str | PathLike[str], table: GroundTruth | Predictions, numbers: list[int], ends: list[str]
 ) -> None:
+    """Write boxes as ``frame, number, left, top, width, height, end``."""
     if len(np.unique(table.video)) > 1:
         raise ValueError(f"a MOTChallenge file holds one video, got {len(np.unique(table.video))}; select one")
     size = (table.box[:, 2:] - table.box[:, :2]).tolist()
@@ -249,6 +206,17 @@ def _write_rows(
             table.frame.tolist(), numbers, table.box.tolist(), size, ends, strict=True
         ):
             file.write(f"{frame + 1},{number},{x1!r},{y1!r},{width!r},{height!r},{end}\n")
+
+
+def read_found(
+    path: str | PathLike[str], video: str | None, label: int, skipped: Skipped | None
+) -> tuple[Predictions, IntArray]:
+    """Read detections, and what their column of identities holds."""
+    path = _inside(path, "det/det.txt")
+    table = _read_rows(path, skipped, columns=7)
+    names, labels = _names(path, video, len(table)), np.full(len(table), label)
+    found = Predictions(video=names, frame=table[:, 0] - 1, label=labels, score=table[:, 6], box=_corners(table))
+    return found, table[:, 1].astype(np.int64)
 
 
 def _read_rows(path: Path, skipped: Skipped | None, *, columns: int, fields: int | None = None) -> FloatArray:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from heatprop.evaluation.column_checks import IntArray
 from heatprop.evaluation.columns import GroundTruth, Predictions, Table
 from heatprop.maps.saved import SavedMaps
 from heatprop.options import STEADY as STEADY_OPTIONS
@@ -39,10 +40,12 @@ class TimedDetections(NamedTuple):
     Attributes:
         predictions: The detections.
         seconds: That propagation, peaks, boxes and NMS took.
+        track: Identity of each detection, shape ``(n,)``; -1 without a memory.
     """
 
     predictions: Predictions
     seconds: float
+    track: IntArray
 
 
 HP = Setting()
@@ -94,7 +97,7 @@ def detect_with_each(maps: SavedMaps, settings: Mapping[str, Setting]) -> dict[s
         ValueError: If an option is out of its range.
     """
     return {
-        name: TimedDetections(Predictions.of_video(maps.name, run.frames), run.seconds)
+        name: TimedDetections(Predictions.of_video(maps.name, run.frames), run.seconds, run.identities())
         for name, run in _run_each(maps, settings).items()
     }
 
@@ -187,6 +190,12 @@ class _Run:
         detections = self.propagator(*maps, reset=again).detections
         self.seconds += time.perf_counter() - start
         self.frames += detections.unpad()
+
+    def identities(self) -> IntArray:
+        """Who each detection is; nobody where every frame starts again."""
+        found = [np.asarray(frame["track_ids"], np.int64) for frame in self.frames]
+        track: IntArray = np.concatenate([np.zeros(0, np.int64), *found])
+        return track if self.memory else np.full_like(track, -1)
 
 
 def _run_each(maps: SavedMaps, settings: Mapping[str, Setting]) -> dict[str, _Run]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from heatprop.evaluation.average_precision import AveragePrecision, average_precision
-from heatprop.evaluation.column_checks import FloatArray
+from heatprop.evaluation.column_checks import FloatArray, IntArray
 from heatprop.evaluation.columns import GroundTruth, Predictions, join
 from heatprop.evaluation.matching import Rule
 from heatprop.evaluation.motion import displacement
@@ -42,6 +42,7 @@ class Comparison(NamedTuple):
         rescored: Method -> the same after Seq-NMS.
         milliseconds: Method -> per frame: propagation, peaks, boxes, NMS; without the network.
         seq_nms_milliseconds: Method -> per frame: Seq-NMS alone.
+        tracks: Method -> identity of each of its ``predictions``, -1 where there is none.
     """
 
     truth: GroundTruth
@@ -51,6 +52,7 @@ class Comparison(NamedTuple):
     rescored: dict[str, Predictions]
     milliseconds: dict[str, float]
     seq_nms_milliseconds: dict[str, float]
+    tracks: dict[str, IntArray]
 
 
 class Table1Row(NamedTuple):
@@ -127,6 +129,7 @@ def compare_methods(clips: Iterable[SavedMaps], *, propagation: Setting = HP) ->
         seq_nms_milliseconds={
             name: per_frame * sum(run.seq_nms_seconds for run in done) for name, done in runs.items()
         },
+        tracks={name: np.concatenate([run.track for run in done]) for name, done in runs.items()},
     )
 
 
@@ -179,10 +182,11 @@ class _Run(NamedTuple):
     rescored: Predictions
     seconds: float
     seq_nms_seconds: float
+    track: IntArray
 
 
 def _run(clip: SavedMaps, setting: Setting) -> _Run:
-    found, seconds = timed_detections(clip, setting)
+    found, seconds, track = timed_detections(clip, setting)
     start = time.perf_counter()
     rescored = seq_nms_predictions(found)
-    return _Run(clip_boxes(found, clip), clip_boxes(rescored, clip), seconds, time.perf_counter() - start)
+    return _Run(clip_boxes(found, clip), clip_boxes(rescored, clip), seconds, time.perf_counter() - start, track)

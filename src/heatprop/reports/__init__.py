@@ -1,7 +1,7 @@
 """The reports of ``heatprop eval``: reading, computing and JSON documents; the tables are in `tables` (Rich)."""
 
 from heatprop.reports.documents import table1_document, to_document, write_json
-from heatprop.reports.report import Report, SubsetReport, TrackFlicker, evaluate
+from heatprop.reports.report import Report, SubsetReport, TrackedIdentities, TrackFlicker, evaluate, evaluate_tracks
 from heatprop.reports.sources import Material, load_coco, load_mot, load_vid
 
 __all__ = [
@@ -9,7 +9,9 @@ __all__ = [
     "Report",
     "SubsetReport",
     "TrackFlicker",
+    "TrackedIdentities",
     "evaluate",
+    "evaluate_tracks",
     "load_coco",
     "load_mot",
     "load_vid",

@@ -8,7 +8,7 @@ from typing import Any
 
 from heatprop.formats.whole_files import replacing
 from heatprop.maps.table1 import Table1Row
-from heatprop.reports.report import Report, SubsetReport, TrackFlicker
+from heatprop.reports.report import Report, SubsetReport, TrackedIdentities, TrackFlicker
 
 
 def to_document(report: Report, class_names: Mapping[Any, str]) -> dict[str, Any]:
@@ -19,8 +19,8 @@ def to_document(report: Report, class_names: Mapping[Any, str]) -> dict[str, Any
         class_names: Label -> name; other classes are called by their label.
 
     Returns:
-        ``mAP50``, ``per_class``, ``without_ground_truth``, ``displacement``, ``motion_iou`` and ``flicker``. Shares
-        and precisions are in [0, 1]; undefined values are ``None``.
+        ``mAP50``, ``per_class``, ``without_ground_truth``, ``displacement``, ``motion_iou``, ``flicker`` and
+        ``identities``. Shares and precisions are in [0, 1]; undefined values are ``None``.
     """
     average = report.average
     document = {
@@ -39,6 +39,7 @@ def to_document(report: Report, class_names: Mapping[Any, str]) -> dict[str, Any
             "ghosts": report.ghosts._asdict(),
             "ghost_age": {"mean": report.ghost_age.mean, "longest": report.ghost_age.longest},
         },
+        "identities": None if report.identities is None else _identities(report.identities),
     }
     return {key: _defined(value) for key, value in document.items()}
 
@@ -91,6 +92,21 @@ def _flicker(one: TrackFlicker) -> dict[str, Any]:
         "box_jitter": one.box_jitter._asdict(),
         "delay": one.delay._asdict(),
         "videos_left_out": one.left_out,
+    }
+
+
+def _identities(tracked: TrackedIdentities) -> dict[str, Any]:
+    hota, clear, identity = tracked.hota, tracked.clear, tracked.identity
+    return {
+        "score": tracked.score,
+        "HOTA": hota.hota,
+        "DetA": hota.detection,
+        "AssA": hota.association,
+        "IDF1": identity.idf1,
+        "IDP": identity.precision,
+        "IDR": identity.recall,
+        "MOTA": clear.mota,
+        **{name: value for name, value in clear._asdict().items() if name != "mota"},
     }
 
 

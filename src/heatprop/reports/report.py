@@ -1,7 +1,8 @@
 """Compute everything that is reported on one set of detections in one call."""
 
+import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from heatprop.evaluation.subsets import (
     subset_average_precision,
     subset_curves,
 )
+from heatprop.evaluation.track_pairs import pair_tracks
+from heatprop.evaluation.tracking import ClearMot, Hota, IdentityF1, clear_mot, hota, identity_f1
 
 RECALLS = (0.75, 0.65)
 """Recalls at which the paper's Table 3 reads its curves."""
@@ -69,6 +72,22 @@ class TrackFlicker(NamedTuple):
     left_out: int
 
 
+class TrackedIdentities(NamedTuple):
+    """How well identities are kept.
+
+    Attributes:
+        score: Lowest score of the boxes that count; ``None`` for all.
+        hota: HOTA, DetA, AssA.
+        clear: MOTA, switches, fragmentations, at IoU 0.5.
+        identity: IDF1, at IoU 0.5.
+    """
+
+    score: float | None
+    hota: Hota
+    clear: ClearMot
+    identity: IdentityF1
+
+
 class Report(NamedTuple):
     """All results on one set of detections.
 
@@ -82,6 +101,7 @@ class Report(NamedTuple):
         at_score: Flicker at score 0.3.
         ghosts: Confident boxes that touch no object.
         ghost_age: How long ghosts stay.
+        identities: How well tracks are followed; ``None`` if the detections have no identities.
     """
 
     average: AveragePrecision
@@ -93,11 +113,33 @@ class Report(NamedTuple):
     at_score: TrackFlicker
     ghosts: GhostRate
     ghost_age: GhostAge
+    identities: TrackedIdentities | None = None
 
     @property
     def curves(self) -> dict[str, Curve]:
         """Precision against recall by displacement: Fig. 5."""
         return {name: one.curve for name, one in self.displacement.items() if one.curve is not None}
+
+
+def evaluate_tracks(
+    truth: GroundTruth, predictions: Predictions, track: NDArray[Any], *, score: float | None
+) -> TrackedIdentities:
+    """Compute the figures that are about identities.
+
+    Args:
+        truth: Objects with their tracks.
+        predictions: Detections.
+        track: Identity of each, shape ``(n,)``; below 0 where there is none.
+        score: Detections below this score do not count; ``None``: all count.
+
+    Returns:
+        The figures.
+
+    Raises:
+        ValueError: If a track, true or found, has two boxes of one class in one frame.
+    """
+    pairs = pair_tracks(truth, predictions, track, score=-math.inf if score is None else score)
+    return TrackedIdentities(score, hota(pairs), clear_mot(pairs), identity_f1(pairs))
 
 
 def evaluate(

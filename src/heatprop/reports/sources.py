@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heatprop.evaluation.column_checks import FloatArray
+from heatprop.evaluation.column_checks import FloatArray, IntArray
 from heatprop.evaluation.columns import GroundTruth, Predictions, join
 from heatprop.evaluation.motion import displacement
 from heatprop.evaluation.picture_sizes import PictureSize
@@ -17,14 +17,14 @@ from heatprop.formats.imagenet import read_vid
 from heatprop.formats.imagenet_classes import VID_CLASSES
 from heatprop.formats.imagenet_lists import FrameList, list_frames, read_frame_list
 from heatprop.formats.imagenet_xml import read_annotation
-from heatprop.formats.json_lines import read_json_lines
+from heatprop.formats.json_lines import read_json_tracks
 from heatprop.formats.mot import (
     PEDESTRIAN,
     find_mot_sequences,
-    read_mot_detections,
     read_mot_truth,
     read_seqinfo,
 )
+from heatprop.formats.mot_tracks import read_mot_tracks
 
 
 class Material(NamedTuple):
@@ -36,6 +36,7 @@ class Material(NamedTuple):
         displacement: Displacement of each object, in cells of the 512 px letterbox, shape ``(n,)``; NaN without a pair.
         picture_size: Picture size of each video; ``None`` if it is not known.
         class_names: Label -> name.
+        track: Identity of each detection, below 0 where there is none, shape ``(n,)``; ``None`` where none has one.
     """
 
     truth: GroundTruth
@@ -43,6 +44,7 @@ class Material(NamedTuple):
     displacement: FloatArray
     picture_size: PictureSize | None
     class_names: Mapping[Any, str]
+    track: IntArray | None = None
 
 
 def load_vid(
@@ -93,20 +95,23 @@ def load_mot(root: Path, detections: Path | None, *, quantize: bool, skipped: Sk
         raise ValueError(
             f"detections of {len(folders)} sequences must be a folder of NAME.txt or NAME.jsonl, got {detections}"
         )
-    truths, found, sizes = [], [], dict[str, tuple[float, float]]()
+    truths, found, tracks, sizes = [], [], [], dict[str, tuple[float, float]]()
     for folder in folders:
         name = folder.resolve().name
         if (folder / "seqinfo.ini").exists():
             info = read_seqinfo(folder)
             sizes[name] = (info.width, info.height)
         truths.append(read_mot_truth(folder, video=name, skipped=skipped))
-        found.append(_read_found(folder, name, detections, skipped))
+        predictions, track = _read_found(folder, name, detections, skipped)
+        found.append(predictions)
+        tracks.append(track)
     truth, known = join(truths), sizes if len(sizes) == len(folders) else None
     if known is None:
         moved = np.full(len(truth.box), np.nan)
     else:
         moved = displacement(truth, picture_size=known, quantize=quantize)
-    return Material(truth, join(found), moved, known, {PEDESTRIAN: "pedestrian"})
+    named = np.concatenate(tracks)
+    return Material(truth, join(found), moved, known, {PEDESTRIAN: "pedestrian"}, named if (named >= 0).any() else None)
 
 
 def load_coco(annotations: Path, detections: Path, *, quantize: bool, skipped: Skipped | None) -> Material:
@@ -134,8 +139,10 @@ def load_coco(annotations: Path, detections: Path, *, quantize: bool, skipped: S
     return Material(data.truth, predictions, moved, sizes, data.images.categories)
 
 
-def _read_found(folder: Path, name: str, detections: Path | None, skipped: Skipped | None) -> Predictions:
-    """Read the detections of a sequence, from MOTChallenge's text or heatprop's JSON Lines."""
+def _read_found(
+    folder: Path, name: str, detections: Path | None, skipped: Skipped | None
+) -> tuple[Predictions, IntArray]:
+    """Read the detections of a sequence with their identities, from MOTChallenge's text or heatprop's JSON Lines."""
     path = folder if detections is None else detections
     if detections is not None and detections.is_dir():
         text, lines = detections / f"{name}.txt", detections / f"{name}.jsonl"
@@ -143,11 +150,12 @@ def _read_found(folder: Path, name: str, detections: Path | None, skipped: Skipp
             raise ValueError(f"{detections} must hold {text.name} or {lines.name}, got both; name one of the files")
         path = lines if lines.exists() else text
     if path.suffix != ".jsonl":
-        return read_mot_detections(path, video=name, skipped=skipped)
-    found = read_json_lines(path, video=name, skipped=skipped)
+        return read_mot_tracks(path, video=name, skipped=skipped)
+    found, track = read_json_tracks(path, video=name, skipped=skipped)
     if len(videos := np.unique(found.video)) > 1:
         raise ValueError(f"{path} must hold the detections of one sequence, got {len(videos)} videos")
-    return found._replace(video=np.full(len(found.box), name), label=np.full(len(found.box), PEDESTRIAN))
+    video, label = np.full(len(found.box), name), np.full(len(found.box), PEDESTRIAN)
+    return found._replace(video=video, label=label), track
 
 
 def _coco_sizes(images: CocoImages) -> dict[int, tuple[float, float]] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from heatprop.maps.table1 import Table1Row
-from heatprop.reports.report import RECALLS, Report
+from heatprop.reports.report import RECALLS, Report, TrackedIdentities
 
 Reports = Mapping[str, Report]
 """Method -> its report; one method or several."""
@@ -101,6 +101,30 @@ def flicker_table(reports: Reports) -> Table:
     table = _table("Flicker", "", *reports)
     for name, read in rows:
         table.add_row(name, *(read(report) for report in reports.values()))
+    return table
+
+
+def identity_table(reports: Reports) -> Table | None:
+    """HOTA, IDF1, MOTA and what they are made of: a column per method that has identities; ``None`` without any."""
+    tracked = {name: one.identities for name, one in reports.items() if one.identities is not None}
+    if not tracked:
+        return None
+    score = next(iter(tracked.values())).score
+    title = "Identities" if score is None else f"Identities, boxes from score {score:g} on"
+    rows: list[tuple[str, Callable[[TrackedIdentities], str]]] = [
+        ("HOTA (%)", lambda one: _percent(one.hota.hota)),
+        ("DetA (%)", lambda one: _percent(one.hota.detection)),
+        ("AssA (%)", lambda one: _percent(one.hota.association)),
+        ("IDF1 (%)", lambda one: _percent(one.identity.idf1)),
+        ("MOTA (%)", lambda one: _percent(one.clear.mota)),
+        ("switches", lambda one: str(one.clear.switches)),
+        ("fragmentations", lambda one: str(one.clear.fragmentations)),
+        ("tracks mostly tracked", lambda one: str(one.clear.mostly_tracked)),
+        ("tracks mostly lost", lambda one: str(one.clear.mostly_lost)),
+    ]
+    table = _table(title, "", *tracked)
+    for name, read in rows:
+        table.add_row(name, *(read(one) for one in tracked.values()))
     return table
 
 

@@ -55,7 +55,7 @@ def save_video_detections(plan: Plan, video: Video) -> None:
     if notes["number"].tolist() != video.numbers:
         raise ValueError(f"{path} must hold the frames of the list, got others; delete it and start again")
     arrays, seconds = dict[str, Any](), dict[str, float]()
-    for name, (found, took) in detect_with_each(maps, run_names()).items():
+    for name, (found, took, _) in detect_with_each(maps, run_names()).items():
         arrays |= _columns(name, found)
         seconds[name] = took
         if name in METHODS:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from os import PathLike
 
 from heatprop.formats.coco import coco_result_rows
-from heatprop.formats.mot import mot_track_rows
+from heatprop.formats.mot_tracks import mot_track_rows
 from heatprop.running.frame_results import FrameResult
 from heatprop.running.records import RecordWriter
 
