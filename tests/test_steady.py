@@ -8,6 +8,8 @@ from oracles import OraclePropagator
 from steady_options import STEADY
 from steady_oracle import SteadyOracle
 
+from heatprop import HeatmapPropagator
+
 SINGLE = [
     {"average": "geometric"},
     {"claim_once": True},
@@ -91,3 +93,9 @@ def test_the_sequences_exercise_every_rule():
         oracle = comparing.assert_steady_equals(maps, shift="translation", **options)
         events = {name: events.get(name, 0) + count for name, count in oracle.events.items()}
     assert min(events.values()) > 5, events
+
+
+def test_without_a_window_of_peaks_nms_is_stricter_unless_told_otherwise():
+    assert HeatmapPropagator.steady(peak_kernel=1).nms_threshold == 0.5
+    assert HeatmapPropagator.steady(peak_kernel=1, nms_threshold=0.6).nms_threshold == 0.6
+    assert HeatmapPropagator.steady().nms_threshold == HeatmapPropagator.steady(peak_kernel=5).nms_threshold == 0.6

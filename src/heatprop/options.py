@@ -158,6 +158,9 @@ STEADY = PropagatorOptions(
 )
 """The preset of `heatprop.HeatmapPropagator.steady`, chosen by measurements on real video (docs/steady.md)."""
 
+NMS_WITHOUT_WINDOW = 0.5
+"""Its ``nms_threshold`` with ``peak_kernel=1``: no window thins out the peaks of one object (docs/dense-heads.md)."""
+
 
 def option_help(name: str) -> str:
     """Return what the record says about one option, in plain words, for help texts.

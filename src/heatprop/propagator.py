@@ -12,7 +12,7 @@ from heatprop.candidates import choose_candidates
 from heatprop.checks import check_chunk, check_count, check_maps, check_reset, check_shift
 from heatprop.coasting import coast
 from heatprop.motion import predict
-from heatprop.options import STEADY, Option, PropagatorOptions, takes_options
+from heatprop.options import NMS_WITHOUT_WINDOW, STEADY, Option, PropagatorOptions, takes_options
 from heatprop.output import PropagatorOutput, stack_outputs
 from heatprop.propagation import propagate
 from heatprop.structures import Detections, HeadMaps, Tracklets
@@ -83,7 +83,8 @@ class HeatmapPropagator(TrackletMemory):
 
         Args:
             overrides: Any option of the constructor, to change the preset. A larger ``radius`` takes ``max_radius``
-                with it.
+                with it. With ``peak_kernel=1`` (dense heads, docs/dense-heads.md) NMS alone parts the votes of one
+                object from those of the next, and ``nms_threshold`` is 0.5.
 
         Returns:
             The propagator.
@@ -101,6 +102,8 @@ class HeatmapPropagator(TrackletMemory):
         options = STEADY.as_keywords() | overrides
         if "radius" in overrides and "max_radius" not in overrides:
             options["max_radius"] = max(options["radius"], STEADY.max_radius)
+        if options["peak_kernel"] == 1 and "nms_threshold" not in overrides:
+            options["nms_threshold"] = NMS_WITHOUT_WINDOW
         return cls(**options)
 
     def extra_repr(self) -> str:

@@ -17,6 +17,7 @@ one with those options.
 
 from heatprop.adapters.birds_eye import BirdsEyeGrid, centerpoint
 from heatprop.adapters.centers import centernet, centertrack, mmdet
+from heatprop.adapters.dense_heads import dense
 from heatprop.adapters.distances import ltrb
 from heatprop.adapters.faces import centerface
 from heatprop.adapters.named_maps import Adapter
@@ -29,6 +30,7 @@ __all__ = [
     "centernet",
     "centerpoint",
     "centertrack",
+    "dense",
     "ltrb",
     "mmdet",
     "warn_about_scores",

@@ -45,7 +45,7 @@ class ExpectedMaps(NamedTuple):
         """Return the named maps as tensors of the expected shapes; ``raw`` is for the error message."""
         if not isinstance(found, Mapping):
             raise TypeError(self._message(raw))
-        maps = {name: _tensor(found[name]) for name in self.channels if found.get(name) is not None}
+        maps = {name: as_tensor(found[name]) for name in self.channels if found.get(name) is not None}
         if not self.channels.keys() - self.optional <= maps.keys():
             raise ValueError(self._message(raw))
         if not all(isinstance(value, Tensor) for value in maps.values()):
@@ -85,6 +85,6 @@ def _only_level(value: Any) -> Any:
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 
-def _tensor(value: Any) -> Any:
+def as_tensor(value: Any) -> Any:
     """Wrap a numpy array without a copy; torch warns about read-only arrays, so these are copied."""
     return torch.from_numpy(np.require(value, requirements=["C", "W"])) if isinstance(value, np.ndarray) else value
