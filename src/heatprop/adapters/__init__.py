@@ -20,6 +20,7 @@ from heatprop.adapters.centers import centernet, centertrack, mmdet
 from heatprop.adapters.dense_heads import dense
 from heatprop.adapters.distances import ltrb
 from heatprop.adapters.faces import centerface
+from heatprop.adapters.named_heads import fcos, nanodet, rtmdet, yolo, yolox
 from heatprop.adapters.named_maps import Adapter
 from heatprop.adapters.scores import warn_about_scores
 
@@ -31,7 +32,12 @@ __all__ = [
     "centerpoint",
     "centertrack",
     "dense",
+    "fcos",
     "ltrb",
     "mmdet",
+    "nanodet",
+    "rtmdet",
     "warn_about_scores",
+    "yolo",
+    "yolox",
 ]

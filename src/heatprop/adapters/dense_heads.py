@@ -10,7 +10,7 @@ from torch import Tensor
 
 from heatprop.adapters.dense_levels import BoxForm, DenseFormat, Unit, all_places, good_places, read_flat, read_levels
 from heatprop.adapters.dense_votes import Grid, Scores, Voters, may_wait, vote
-from heatprop.adapters.named_maps import Adapter, as_tensor
+from heatprop.adapters.named_maps import Adapter, only_output
 from heatprop.checks import check_count, check_number
 from heatprop.structures import HeadMaps
 
@@ -98,7 +98,7 @@ class _DenseAdapter:
         self._grid = grid
 
     def __call__(self, raw: Any) -> HeadMaps:
-        raw = as_tensor(raw)
+        raw = only_output(raw)
         read = read_flat if isinstance(raw, Tensor) else read_levels
         levels, (width, height) = read(raw, self._form)
         B, _, numbers = levels[0].scores.shape

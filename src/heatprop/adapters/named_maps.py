@@ -88,3 +88,9 @@ def _only_level(value: Any) -> Any:
 def as_tensor(value: Any) -> Any:
     """Wrap a numpy array without a copy; torch warns about read-only arrays, so these are copied."""
     return torch.from_numpy(np.require(value, requirements=["C", "W"])) if isinstance(value, np.ndarray) else value
+
+
+def only_output(raw: Any) -> Any:
+    """Take the only output of all places ``(B, N, ...)`` out of its list, as ONNX Runtime gives it, as a tensor."""
+    only = isinstance(raw, list | tuple) and len(raw) == 1 and getattr(raw[0], "ndim", 0) == 3
+    return as_tensor(raw[0] if only else raw)
