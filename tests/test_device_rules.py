@@ -167,7 +167,9 @@ def test_equations_peaks_and_boxes_read_no_value_and_stay_on_the_device(device):
 def test_step_with_extras_a_motion_and_a_reset_mask_compiles_to_one_graph_and_equals_eager(backend):
     """Traced and functionalised, as inductor and the exporters start; inductor's own C++ takes a minute to build."""
     backend.other = "aot_eager"
-    maps, propagator = toy.crowd(0, dtype=torch.float32), HeatmapPropagator(top_k=20, carry="network")
+    maps = toy.with_extras(toy.crowd(0, dtype=torch.float32), 0, nose=2, turn=2, look=3)
+    remember = {"depth": ("blend", 1), "nose": ("points", 2), "turn": ("angle", 2), "look": ("last", 3)}
+    propagator = HeatmapPropagator(top_k=20, carry="network", remember=remember)
     compiled = torch.compile(propagator.step, fullgraph=True, backend=backend)
     state = plain = propagator.initial_state(2)
     for time in range(6):
@@ -176,6 +178,7 @@ def test_step_with_extras_a_motion_and_a_reset_mask_compiles_to_one_graph_and_eq
         state, output = compiled(state, heatmap, offset, size, **more)
         plain, expected = propagator.step(plain, heatmap, offset, size, **more)
         assert_close_outputs(output, expected)
+        assert_close(state.extras, plain.extras)
     assert backend.graphs == 1
 
 
@@ -199,17 +202,17 @@ def test_steady_with_a_shift_exports_and_equals_eager():
     class Step(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.propagator = HeatmapPropagator.steady(top_k=20)
+            self.propagator = HeatmapPropagator.steady(top_k=20, remember={"depth": ("blend", 1), "turn": ("angle", 2)})
 
-        def forward(self, state, heatmap, offset, size, shift):
-            state, output = self.propagator.step(state, heatmap, offset, size, shift=shift)
-            return tuple(state), output.detections.boxes
+        def forward(self, state, heatmap, offset, size, extras, shift):
+            state, output = self.propagator.step(state, heatmap, offset, size, extras=extras, shift=shift)
+            return tuple(state), (output.detections.boxes, output.detections.extras)
 
-    maps, step = toy.crowd(0, frames=3, dtype=torch.float32), Step()
+    maps, step = toy.with_extras(toy.crowd(0, frames=3, dtype=torch.float32), 0, turn=2), Step()
     state = step.propagator.initial_state(2)
-    program = torch.export.export(step, (state, *toy.frame(maps, 0)[:3], torch.randn(2, 2))).module()
+    program = torch.export.export(step, (state, *toy.frame(maps, 0), torch.randn(2, 2))).module()
     for time in range(3):
-        arguments = (*toy.frame(maps, time)[:3], torch.randn(2, 2))
+        arguments = (*toy.frame(maps, time), torch.randn(2, 2))
         exported, expected = program(state, *arguments), step(state, *arguments)
         assert_close(exported[1], expected[1])
         state = type(state)(*expected[0])

@@ -38,6 +38,7 @@ def test_the_propagators_options_are_those_of_the_design():
         "radius_per_size": 0.0,
         "max_radius": 4,
         "identity": "square",
+        "remember": None,
     }
 
 

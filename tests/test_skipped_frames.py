@@ -372,3 +372,17 @@ def test_scores_after_a_second_sigmoid_are_said_once_a_video(caplog):
     video.reset()
     video(torch.zeros(1, 3, 48, 64))
     assert len(caplog.records) == 2
+
+
+def test_skipped_frames_have_the_extras_that_are_remembered_and_0_for_the_others():
+    frames, apart = clip(4), video(2, remember={"twice": ("last", 1)})
+    whole = video(2, remember={"twice": ("last", 1)})(frames)
+    for time in range(4):
+        found = apart(frames[:, time])
+        for name, value in whole.extras.items():
+            assert torch.equal(found.extras[name], value[:, time]), name
+    looked, skipped = at(whole, 0), at(whole, 1)
+    assert torch.equal(looked.extras["twice"], skipped.extras["twice"])
+    assert skipped.extras["twice"].any()
+    assert looked.extras["whole"].any()
+    assert not skipped.extras["whole"].any()

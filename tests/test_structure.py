@@ -23,6 +23,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 CORE_ROWS = [
     {"structures", "starting"},
     {"checks", "equations", "evidence", "matching"},
+    {"remembering"},
     {"options", "peaks", "boxes", "identities"},
     {"suppression"},
     {"propagation", "motion", "tracklets"},

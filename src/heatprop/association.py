@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from heatprop.candidates import Candidates
-from heatprop.evidence import read_at
 from heatprop.identities import Identities, Sightings, recognise
 from heatprop.motion import measure_velocity
 from heatprop.options import PropagatorOptions
-from heatprop.structures import Detections, HeadMaps, Tracklets
+from heatprop.remembering.recall import Sights, read_extra, recall, show
+from heatprop.structures import Detections, HeadMaps, Tracklets, change_fields
 from heatprop.suppression import rank
 
 
@@ -40,10 +40,43 @@ def detect(
         names = name_by_square(found, valid, prior, options)
     shown = valid & (found.network_scores >= options.score_threshold)  # elsewhere the network saw nothing to read
     extras = {name: read_extra(field, place, shown, prior.score.dtype) for name, field in (maps.extras or {}).items()}
+    lean, source = found.positions - found.cells, find_source(found, names.track_ids, valid, prior, options)
+    sights = Sights(place, shown & (found.network_scores > 0), found.network_scores, lean, source)
+    memories = recall(maps.extras, sights, prior, options.remembered)
+    extras |= show(memories, lean, options.remembered)
     score = found.scores if options.carry == "balanced" else found.network_scores
     carried = valid & (found.network_scores < options.score_threshold)
     detections = to_detections(found, names.track_ids, valid, carried=carried, extras=extras)
-    return detections, pack_tracklets(found, score, valid, names)
+    return detections, change_fields(pack_tracklets(found, score, valid, names), **memories.fields())
+
+
+def find_source(
+    found: Candidates, track_ids: Tensor, valid: Tensor, prior: Tracklets, options: PropagatorOptions
+) -> Tensor:
+    """Find the tracklet whose extras each detection goes on with.
+
+    It is the one that gives length and size, in whose square the detection lies. With a memory of identities it is the
+    tracklet of the same identity. If the network does not see the detection and no tracklet has its identity, it is
+    again that of the square.
+
+    Args:
+        found: Candidates in their order, 0 where not valid, ``(B, K)`` each.
+        track_ids: Their identities, shape ``(B, K)``, ``int64``.
+        valid: Which places hold a detection, shape ``(B, K)``, ``bool``.
+        prior: Detections of the last frame, ``(B, K)`` each.
+        options: The propagator's options.
+
+    Returns:
+        Shape ``(B, K)``, ``int64``; K where there is none.
+    """
+    K = valid.shape[1]
+    owner = torch.where(valid, found.owner, K)
+    if options.identity == "square" or not options.remember:
+        return owner
+    same = (track_ids.unsqueeze(2) == prior.track_id.unsqueeze(1)) & prior.valid.unsqueeze(1) & valid.unsqueeze(2)
+    match = torch.where(same, torch.arange(K, device=owner.device), K).amin(2)
+    carried = found.network_scores < options.score_threshold
+    return torch.where((match == K) & carried, owner, match)
 
 
 class Names(NamedTuple):
@@ -216,14 +249,6 @@ def assign_ids(owner: Tensor, valid: Tensor, prior: Tracklets) -> tuple[Tensor, 
     number = prior.next_id.unsqueeze(1) + fresh.cumsum(1) - 1
     track_ids = torch.where(inherits, prior.track_id.gather(1, claim.clamp(max=K - 1)), number)
     return torch.where(valid, track_ids, -1), prior.next_id + fresh.sum(1)
-
-
-def read_extra(field: Tensor, place: Tensor, shown: Tensor, dtype: torch.dtype) -> Tensor:
-    """Read an extra map like `read_at`; 0 where it is not shown; floats come in ``dtype`` or wider."""
-    values = read_at(field, place)
-    if values.is_floating_point():
-        values = values.to(torch.promote_types(values.dtype, dtype))
-    return values.masked_fill(~shown.unsqueeze(2), 0)
 
 
 def take_places(field: Tensor, order: Tensor, valid: Tensor) -> Tensor:

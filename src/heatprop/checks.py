@@ -11,7 +11,8 @@ from heatprop.structures import HeadMaps, Tracklets
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _PAIRS = ("size", "position", "velocity", "known_position", "known_previous", "known_size", "known_velocity")
-_FLOATING = ("score", "known_unseen", *_PAIRS)
+_FLOATING = ("score", "known_unseen", "extras", *_PAIRS)
+_MASKS = ("valid", "has_extras")
 _WHOLE = ("label", "x", "y", "length", "track_id", "next_id", "unseen", "known_id", "known_label", "known_sightings")
 _NOT_NEGATIVE = (
     *("label", "x", "y", "length", "size", "next_id", "unseen"),
@@ -170,8 +171,8 @@ def check_state(state: Tracklets) -> None:
     for name, field in state._asdict().items():
         if field is not None or name not in Tracklets._field_defaults:
             check_tensor(f"state.{name}", field, floating=name in _FLOATING)
-            if name == "valid" and field.dtype != torch.bool:
-                raise TypeError(f"state.valid must be a bool tensor, got {field.dtype}")
+            if name in _MASKS and field.dtype != torch.bool:
+                raise TypeError(f"state.{name} must be a bool tensor, got {field.dtype}")
             if name in _WHOLE and (field.is_complex() or field.is_floating_point() or field.dtype == torch.bool):
                 raise TypeError(f"state.{name} must hold whole numbers, got {field.dtype}")
     leading = tuple(state.valid.shape)
@@ -180,6 +181,8 @@ def check_state(state: Tracklets) -> None:
     for name, field in state._asdict().items():
         if field is not None:
             wanted = {"next_id": leading[:1]}.get(name, (*leading, 2) if name in _PAIRS else leading)
+            if name in ("extras", "has_extras"):  # as wide as what is remembered
+                wanted = (*leading, *(field.shape[2:3] or ("R",)))
             if tuple(field.shape) != wanted:
                 raise ValueError(f"state.{name} must have shape {wanted}, got {tuple(field.shape)}")
             if field.device != state.valid.device:
@@ -194,6 +197,8 @@ def _check_values(state: Tracklets) -> None:
         field = getattr(state, name)
         if field is not None and not bool(field.isfinite().all()):
             raise ValueError(f"state.{name} must be finite; a propagator never leaves anything else")
+    if state.extras is not None and bool((state.extras.abs() > torch.finfo(torch.float32).max / 2).any()):
+        raise ValueError("state.extras must be below 1e38; a propagator never leaves more")
     if bool(((state.score < 0) | (state.score > 1)).any()):
         raise ValueError("state.score must be in [0, 1]; a propagator never leaves anything else")
     next_id = state.next_id.unsqueeze(1)

@@ -9,6 +9,7 @@ from heatprop.candidates import Candidates
 from heatprop.identities import Identities, wait_for
 from heatprop.motion import predict
 from heatprop.options import PropagatorOptions
+from heatprop.remembering.recall import Memories, show, with_extras
 from heatprop.structures import Detections, Tracklets, change_fields
 
 
@@ -27,6 +28,7 @@ def coast(
     Returns:
         The tracklets and the detections of the last of these frames.
     """
+    state = with_extras(state, options.remembered)
     for _ in range(frames):
         state, leaving = predict(state, shape, options, shift=shift)
         if leaving is not None:
@@ -73,4 +75,7 @@ def carry_on(moved: Tracklets, shape: tuple[int, ...], options: PropagatorOption
     velocity = take_places(moved.velocity, order, valid)
     known = wait_for(Identities.beside(moved), frames=1)
     tracklets = pack_tracklets(found, found.scores, valid, Names(ids, moved.next_id, velocity, known))
-    return tracklets, to_detections(found, ids, valid, carried=valid, extras={})
+    memories = Memories.beside(moved).take(order, valid)
+    extras = show(memories, found.positions - found.cells, options.remembered)
+    tracklets = change_fields(tracklets, **memories.fields())
+    return tracklets, to_detections(found, ids, valid, carried=valid, extras=extras)

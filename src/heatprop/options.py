@@ -3,8 +3,8 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import (
     Annotated,
     Any,
@@ -19,6 +19,7 @@ from typing import (
 )
 
 from heatprop.checks import check_count, check_number
+from heatprop.remembering.rules import Remembered, Rule, read_rules
 
 Identity: TypeAlias = Literal["square", "memory"]
 Average: TypeAlias = Literal["arithmetic", "geometric"]
@@ -69,6 +70,10 @@ class PropagatorOptions:
         max_radius: Largest such radius, in cells.
         identity: Whom a detection inherits its ``track_id`` from: the tracklet whose ``"square"`` it lies in (the
             paper), or a ``"memory"`` of the objects that the network saw, which waits for those that are hidden.
+        remember: The extras that are remembered, ``{name: (rule, depth)}``: a carried object keeps them. The rule says
+            how the remembered value and the network's become one: ``"blend"`` (like sizes, Eq. 7), ``"points"`` (the
+            same for pairs (dx, dy) from the cell, which move with the box), ``"angle"`` (the direction of pairs (sin,
+            cos)) or ``"last"`` (what the network showed last). The depth is the number of channels.
 
     Raises:
         TypeError: If an option has the wrong type.
@@ -94,11 +99,15 @@ class PropagatorOptions:
     radius_per_size: Annotated[float, Between(0)] = 0.0
     max_radius: Annotated[int, Between(0, 100)] = 4
     identity: Identity = "square"
+    remember: Mapping[str, tuple[Rule, int]] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         """Check every option."""
-        for field in fields(self):
-            self._check(field.name, field.type)
+        for option in fields(self):
+            self._check(option.name, option.type)
+        if self.remember is not None:  # a copy, which nobody else can change
+            own = {one.name: (one.rule, one.depth) for one in self.remembered}
+            object.__setattr__(self, "remember", own)
         if self.stride in (0, math.inf):
             raise ValueError(f"stride must be a finite number above 0, got {self.stride}")
         if self.radius_per_size == math.inf:
@@ -118,15 +127,22 @@ class PropagatorOptions:
         """The side of the peak window, in cells."""
         return max(3, 2 * self.radius + 1) if self.peak_kernel is None else self.peak_kernel
 
+    @property
+    def remembered(self) -> tuple[Remembered, ...]:
+        """The extras that are remembered, in their order."""
+        return read_rules(self.remember)
+
     def as_keywords(self) -> dict[str, Any]:
         """The options by name, as the constructor of `heatprop.HeatmapPropagator` takes them."""
-        return {field.name: getattr(self, field.name) for field in fields(PropagatorOptions)}
+        return {option.name: getattr(self, option.name) for option in fields(PropagatorOptions)}
 
     def _check(self, name: str, kind: Any) -> None:
         """Check an option against the type and the range of its field."""
         value = getattr(self, name)
         kind, between = get_args(kind) if get_origin(kind) is Annotated else (kind, Between(-math.inf))
-        if kind is bool:
+        if name == "remember":
+            read_rules(value)
+        elif kind is bool:
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, got {value!r}")
         elif get_origin(kind) is Literal:
@@ -189,8 +205,8 @@ def option_help(name: str) -> str:
 
 def option_range(name: str) -> Between:
     """Return the range of a numeric option."""
-    (field,) = (field for field in fields(PropagatorOptions) if field.name == name)
-    between: Between = get_args(field.type)[1]
+    (option,) = (option for option in fields(PropagatorOptions) if option.name == name)
+    between: Between = get_args(option.type)[1]
     return between
 
 

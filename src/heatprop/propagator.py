@@ -15,6 +15,7 @@ from heatprop.motion import predict
 from heatprop.options import NMS_WITHOUT_WINDOW, STEADY, Option, PropagatorOptions, takes_options
 from heatprop.output import PropagatorOutput, stack_outputs
 from heatprop.propagation import propagate
+from heatprop.remembering.rules import check_remembered
 from heatprop.structures import Detections, HeadMaps, Tracklets
 from heatprop.tracklets import TrackletMemory, confine, continue_with, empty_tracklets
 
@@ -128,7 +129,8 @@ class HeatmapPropagator(TrackletMemory):
             offset: ``(dx, dy)``, shape ``(B, 2, H, W)``, in cells; ``None`` means half a cell.
             size: ``(w, h)``, shape ``(B, 2, H, W)``, in cells; ``None`` means points: no NMS, boxes with no area.
                 Call `reset` before you change from points to boxes.
-            extras: Maps ``{name: (B, D, H, W)}`` to read at the peaks.
+            extras: Maps ``{name: (B, D, H, W)}`` to read at the peaks. Those that ``remember`` names are returned in
+                every frame, also where they are left out here.
             reset: Streams that start again with this frame, shape ``(B,)``, ``bool``.
             shift: How the picture moved since the last frame, in cells: a translation ``(dx, dy)``, shape ``(B, 2)``,
                 an affine map of ``(x, y, 1)``, shape ``(B, 2, 3)``, or a flow, shape ``(B, 2, H, W)``. Squares move
@@ -248,7 +250,7 @@ class HeatmapPropagator(TrackletMemory):
             shift: How the picture moved in each of them, shape ``(B, 2)`` or ``(B, 2, 3)``, as in `forward`.
 
         Returns:
-            The detections of the last of these frames, without extras.
+            The detections of the last of these frames, with the extras that are remembered.
 
         Raises:
             TypeError: If ``frames`` or ``shift`` has the wrong type.
@@ -268,10 +270,11 @@ class HeatmapPropagator(TrackletMemory):
         self, state: Tracklets | None, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None
     ) -> tuple[Tracklets, PropagatorOutput]:
         heatmap, options = maps.heatmap, self.options
+        check_remembered(maps.extras, options.remembered)
         if state is None:
             wide = torch.promote_types(heatmap.dtype, torch.float32)
             state = empty_tracklets(heatmap.shape[0], options.top_k, device=heatmap.device, dtype=wide)
-        prior = continue_with(state, heatmap, options.top_k, reset=reset)
+        prior = continue_with(state, heatmap, options.top_k, reset=reset, remembered=options.remembered)
         prior, leaving = predict(prior, heatmap.shape[1:], options, shift=shift)
         balanced = propagate(maps, prior, leaving, options)
         moving = options.velocity or shift is not None

@@ -75,7 +75,11 @@ class Tracklets(NamedTuple):
         known_unseen: Frames since the last sighting, shape ``(B, K)``.
         known_sightings: How often it was seen, shape ``(B, K)``, ``int32``.
 
-    All fields after ``next_id`` may be left out: the middle of the cell, at rest, seen, nobody known.
+        extras: What is remembered of the extras that ``remember`` names, R numbers side by side in its order, places
+            relative to the centre, shape ``(B, K, R)``; R is 0 without that option.
+        has_extras: Which of these E extras the network has shown, shape ``(B, K, E)``, ``bool``.
+
+    All fields after ``next_id`` may be left out: the middle of the cell, at rest, seen, nobody known, no extras.
     """
 
     label: Tensor
@@ -98,6 +102,8 @@ class Tracklets(NamedTuple):
     known_velocity: Tensor = None  # type: ignore[assignment]
     known_unseen: Tensor = None  # type: ignore[assignment]
     known_sightings: Tensor = None  # type: ignore[assignment]
+    extras: Tensor = None  # type: ignore[assignment]
+    has_extras: Tensor = None  # type: ignore[assignment]
 
     def map(self, change: Change) -> "Tracklets":
         """Change every field in the same way; fields that were left out stay so."""
@@ -140,8 +146,8 @@ class Detections(NamedTuple):
         carried: Whether the network's score is below the threshold and the memory kept the object, ``(B, K)``,
             ``bool``.
         cells: Heatmap position ``(x, y)``, shape ``(B, K, 2)``, ``int64``, in cells.
-        extras: The extra maps read at the peaks, ``{name: (B, K, D)}``; 0 on carried detections, where the network
-            saw nothing.
+        extras: The extra maps read at the peaks, ``{name: (B, K, D)}``. On carried detections, where the network saw
+            nothing, they are those that the memory holds (the option ``remember``), the others 0.
     """
 
     boxes: Tensor

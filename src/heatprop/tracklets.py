@@ -1,6 +1,6 @@
 """The state between two frames, and the memory of a module that holds it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from heatprop.checks import check_state
 from heatprop.identities import KNOWN, nobody
+from heatprop.remembering.recall import with_extras
+from heatprop.remembering.rules import Remembered, Rule, read_rules
 from heatprop.structures import Tracklets, change_fields
 
 
@@ -19,9 +21,11 @@ class TrackletMemory(nn.Module):
 
     Attributes:
         top_k: K, places per stream; subclasses define it.
+        remember: The extras that are remembered, as `heatprop.remembering.rules.read_rules` takes them; likewise.
     """
 
     top_k: int
+    remember: Mapping[str, tuple[Rule, int]] | None
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +47,8 @@ class TrackletMemory(nn.Module):
             Tracklets, shape ``(B, K)``.
         """
         wide = torch.promote_types(dtype, torch.float32)
-        return empty_tracklets(batch, self.top_k, device=device, dtype=wide)
+        tracklets = empty_tracklets(batch, self.top_k, device=device, dtype=wide)
+        return with_extras(tracklets, read_rules(self.remember))
 
     @property
     def state(self) -> Tracklets | None:
@@ -60,7 +65,7 @@ class TrackletMemory(nn.Module):
     def state(self, state: Tracklets | None) -> None:
         if state is not None:
             check_state(state)
-            state = complete(state).map(lambda field: field.clone())
+            state = complete(state, read_rules(self.remember)).map(lambda field: field.clone())
         self._shape = None
         self._remember(state)
 
@@ -142,7 +147,14 @@ def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None
     )
 
 
-def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: Tensor | None = None) -> Tracklets:
+def continue_with(
+    tracklets: Tracklets,
+    heatmap: Tensor,
+    count: int,
+    *,
+    reset: Tensor | None = None,
+    remembered: Sequence[Remembered] = (),
+) -> Tracklets:
     """Check that tracklets fit the next heatmap, and convert them to its precision.
 
     Args:
@@ -150,13 +162,14 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: T
         heatmap: The next scores, shape ``(B, C, H, W)``.
         count: The expected K, places per stream.
         reset: Streams whose tracklets are forgotten, shape ``(B,)``, ``bool``.
+        remembered: The extras that are remembered.
 
     Returns:
         The tracklets, complete, floating-point fields in the heatmap's dtype, at least ``float32``.
 
     Raises:
         TypeError: If they are not `Tracklets`.
-        ValueError: If batch, K or device differ.
+        ValueError: If batch, K, device or remembered extras differ.
     """
     if not isinstance(tracklets, Tracklets):
         raise TypeError(f"state must be Tracklets or None, got {type(tracklets).__name__}")
@@ -174,7 +187,7 @@ def continue_with(tracklets: Tracklets, heatmap: Tensor, count: int, *, reset: T
             "move the module (or the state) with .to(), or call reset()"
         )
     dtype = torch.promote_types(heatmap.dtype, torch.float32)
-    tracklets = complete(tracklets)
+    tracklets = complete(tracklets, remembered)
     tracklets = tracklets.map(lambda field: field.to(dtype) if field.is_floating_point() else field)
     return tracklets if reset is None else forget(tracklets, reset)
 
@@ -186,8 +199,8 @@ def confine(tracklets: Tracklets, shape: tuple[int, ...]) -> Tracklets:
     return change_fields(tracklets, label=label, x=x, y=y)
 
 
-def complete(tracklets: Tracklets) -> Tracklets:
-    """Fill in what tracklets may leave out: the middle of the cell, at rest, seen, nobody known."""
+def complete(tracklets: Tracklets, remembered: Sequence[Remembered] = ()) -> Tracklets:
+    """Fill in what tracklets may leave out: the middle of the cell, at rest, seen, nobody known, no extras."""
     if tracklets.position is None:
         wide = torch.promote_types(tracklets.size.dtype, torch.float32)
         middle = torch.stack([tracklets.x, tracklets.y], dim=2).to(wide) + 0.5
@@ -200,7 +213,7 @@ def complete(tracklets: Tracklets) -> Tracklets:
         B, K = tracklets.valid.shape
         known = nobody(B, K, device=tracklets.valid.device, dtype=tracklets.position.dtype)
         tracklets = change_fields(tracklets, **known.fields())
-    return tracklets
+    return with_extras(tracklets, remembered)
 
 
 def forget(tracklets: Tracklets, streams: Tensor) -> Tracklets:

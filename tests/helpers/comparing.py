@@ -97,11 +97,17 @@ def assert_frame_equals(output, expected, tolerance=1e-10):
             column = np.array([detection[key] for detection in frame["detections"]])
             column = column.reshape(found[name].shape).astype(found[name].numpy().dtype)
             assert_near(found[name].numpy(), column, tolerance * 100, name)
-        for name, values in found["extras"].items():
-            column = [detection["extras"][name] for detection in frame["detections"]]
-            assert_near(values.numpy(), np.reshape(column, values.shape), tolerance, name)
+        assert_extras_near(found["extras"], frame["detections"], tolerance)
         if size_map is not None:
             assert_near(size_map[stream], frame["size_map"], tolerance * 100, "size_map")
+
+
+def assert_extras_near(extras, expected, tolerance=1e-9):
+    """The extras of one frame's detections against those of the oracle's."""
+    assert not expected or extras.keys() == expected[0]["extras"].keys()
+    for name, values in extras.items():
+        column = [detection["extras"][name] for detection in expected]
+        assert_near(values.numpy(), np.reshape(column, values.shape), tolerance, name)
 
 
 def assert_sequence_equals(maps, tolerance=1e-10, reset=None, **options):
@@ -139,10 +145,26 @@ def assert_state_equals(state, oracle, tolerance=1e-9):
         known_ids = [-1 if one is None else one.track_id for one in known]
         assert arrays["known_id"][stream].tolist() == known_ids
         places = [place for place, one in enumerate(known) if one is not None]
+        assert_extras_equal(arrays["extras"][stream], arrays["has_extras"][stream], valid, oracle, stream, tolerance)
         for name in KNOWN:
             value = arrays[f"known_{name}"][stream][places]
             expected = [getattr(known[place], name) for place in places]
             assert_near(value, np.reshape(expected, value.shape), tolerance, name)
+
+
+def assert_extras_equal(values, known, valid, oracle, stream, tolerance):
+    """What a state remembers of extras, (K, R) and (K, E), against the oracle."""
+    assert not values[~valid].any()
+    assert not known[~valid].any()
+    first, remember = 0, oracle.remember or {}
+    for number, (name, (_, depth)) in enumerate(remember.items()):
+        column = values[valid][:, first : first + depth]
+        expected = [memory.extras.get(name, np.zeros(depth)) for memory in oracle.memories[stream]]
+        assert_near(column, np.reshape(expected, column.shape), tolerance, name)
+        assert known[valid][:, number].tolist() == [name in memory.extras for memory in oracle.memories[stream]]
+        first += depth
+    assert values.shape[1:] == (first,)
+    assert known.shape[1:] == (len(remember),)
 
 
 def make_shift(kind, random, batch, shape):
@@ -158,12 +180,17 @@ def make_shift(kind, random, batch, shape):
     return torch.from_numpy(shift)
 
 
-def assert_steady_equals(maps, *, shift=None, coast=False, reset=False, tolerance=1e-10, **options):
-    """Feed a propagator and the oracle the same frames, motions, resets and skipped frames; return the oracle."""
+def assert_steady_equals(maps, *, shift=None, coast=False, reset=False, without=None, tolerance=1e-10, **options):
+    """Feed a propagator and the oracle the same frames, motions, resets and skipped frames; return the oracle.
+
+    ``without`` tells the extras that are left out of a frame.
+    """
     propagator, oracle, random = HeatmapPropagator(**options), SteadyOracle(**options), np.random.default_rng(1)
     batch, frames, *shape = maps.heatmap.shape
     for time in range(frames):
         now = toy.frame(maps, time)
+        left_out = without(time) if without else ()
+        now = now._replace(extras={name: value for name, value in now.extras.items() if name not in left_out})
         motion = make_shift(shift, random, batch, shape)
         mask = torch.from_numpy(random.random(batch) < 0.2) if reset else None
         output = toy.feed(propagator, now, reset=mask, shift=motion)
@@ -183,6 +210,7 @@ def assert_steady_equals(maps, *, shift=None, coast=False, reset=False, toleranc
                 np.testing.assert_allclose(found["boxes"].numpy(), np.reshape([d["box"] for d in stream], (-1, 4)))
                 for name, key in (("scores", "score"), ("ages", "age"), ("track_ids", "track_id"), ("cells", "cell")):
                     assert found[name].tolist() == [pytest.approx(d[key]) for d in stream]
+                assert_extras_near(found["extras"], stream)
                 assert found["carried"].all()
                 assert not found["network_scores"].any()
             assert_state_equals(propagator.state, oracle)

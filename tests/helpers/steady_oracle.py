@@ -5,11 +5,13 @@ option off it equals `oracles.OraclePropagator`: a test says so.
 """
 
 import math
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 from identity_oracle import IdentityOracle, Shown
 from oracles import balance_size, decode_box, drop_plateaus, find_peaks, find_seen, find_sizes, nms, square
+from recall_oracle import recall_frame, show
 
 NOISE = 0.03
 ROUNDING = 1e-9  # a box that only rounding puts outside is inside
@@ -29,6 +31,7 @@ class Memory(NamedTuple):
     velocity: tuple
     unseen: int
     leaving: bool = False  # during a frame: its weight is 0
+    extras: dict | None = None  # what is remembered, places relative to the centre
 
 
 def inside(position, size, shape):
@@ -95,6 +98,7 @@ class SteadyOracle:
         radius_per_size=0.0,
         max_radius=4,
         identity="square",
+        remember=None,
     ):
         self.radius, self.radius_per_size, self.max_radius = radius, radius_per_size, max_radius
         self.alpha, self.beta, self.average, self.max_length = alpha, beta, average, max_length
@@ -104,6 +108,9 @@ class SteadyOracle:
         self.border, self.velocity = border, velocity
         self.memories = self.next_id = self.shape = self.people = None
         self.identity, self.point_size = identity, 4.0 * radius + 2.0
+        self.remember = remember
+        self.recalls = Counter()
+        self.recalling = {"remember": remember, "identity": identity}
         self.tied_at_top_k = False
         self.events = {"leaving": 0, "outside": 0, "disinherited": 0, "blind": 0, "dropped unseen": 0}
 
@@ -146,7 +153,7 @@ class SteadyOracle:
             "cell": (one.x, one.y),
             "age": one.length,
             "track_id": one.track_id,
-            "extras": {},
+            "extras": show(one.extras, np.subtract(one.position, (one.x, one.y)), self.remember),
         }
 
     def _predict(self, memories, shift):
@@ -184,7 +191,8 @@ class SteadyOracle:
                 "size": own_sizes[label, :, y, x] if place >= 0 and not heir else sizes[label, :, y, x],
                 "own_size": own_sizes[label, :, y, x],
                 "extras": {
-                    name: value[:, y, x] * (network[cell] >= self.score_threshold) for name, value in extras.items()
+                    name: value[:, y, x] if network[cell] >= self.score_threshold else np.zeros(len(value))
+                    for name, value in extras.items()
                 },
             }
             within = (0.5, 0.5) if offset is None else offset[:, y, x] if finite[cell] else (0.0, 0.0)
@@ -198,6 +206,7 @@ class SteadyOracle:
             found = self._recognise(stream, found, memories, points=size is None)
         else:
             self._identify(stream, found, memories)
+        recall_frame(found, memories, extras, self.recalling, self.recalls)
         self.memories[stream] = [self._remember(one) for one in found]
         return {"heatmap": balanced, "size_map": sizes, "detections": found}
 
@@ -329,4 +338,5 @@ class SteadyOracle:
             tuple(one["position"]),
             tuple(one["velocity"]),
             one["unseen"],
+            extras=one["memory"],
         )

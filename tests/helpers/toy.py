@@ -55,6 +55,17 @@ def crowd(seed, *, batch=2, frames=6, shape=(3, 12, 10), density=0.15, levels=No
     return HeadMaps(maps[0], maps[1], maps[2], {"depth": maps[3]})
 
 
+def with_extras(maps, seed, **depths):
+    """Maps (B, T, ...) with extras of these depths beside their own, a few of their numbers not finite."""
+    random, extras = np.random.default_rng(seed), dict(maps.extras or {})
+    batch, frames, _, height, width = maps.heatmap.shape
+    for name, depth in depths.items():
+        values = random.normal(0, 2, (batch, frames, depth, height, width))
+        values[random.random(values.shape) < 0.03] = random.choice([np.nan, np.inf])
+        extras[name] = torch.from_numpy(values).to(maps.heatmap.dtype)
+    return maps._replace(extras=extras)
+
+
 def frame(maps, time):
     """One frame (B, ...) of maps (B, T, ...)."""
     extras = None if maps.extras is None else {name: value[:, time] for name, value in maps.extras.items()}
