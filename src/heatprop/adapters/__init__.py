@@ -13,18 +13,24 @@ torch.Size([1, 3, 8, 8])
 Adapters check names and shapes, never values, and do not change the raw output. They accept numpy arrays (from
 onnxruntime, say) wherever they accept tensors. If an adapter has options, ``adapters.centernet(logits=False)`` makes
 one with those options.
+
+``CENTERFACE_EXTRAS``, ``CENTERTRACK_EXTRAS`` and ``CENTERPOINT_EXTRAS`` say how their extras are remembered
+(``HeatmapPropagator(remember=...)``).
 """
 
-from heatprop.adapters.birds_eye import BirdsEyeGrid, centerpoint
-from heatprop.adapters.centers import centernet, centertrack, mmdet
+from heatprop.adapters.birds_eye import CENTERPOINT_EXTRAS, BirdsEyeGrid, centerpoint
+from heatprop.adapters.centers import CENTERTRACK_EXTRAS, centernet, centertrack, mmdet
 from heatprop.adapters.dense_heads import dense
 from heatprop.adapters.distances import ltrb
-from heatprop.adapters.faces import centerface
+from heatprop.adapters.faces import CENTERFACE_EXTRAS, centerface
 from heatprop.adapters.named_heads import fcos, nanodet, rtmdet, yolo, yolox
 from heatprop.adapters.named_maps import Adapter
 from heatprop.adapters.scores import warn_about_scores
 
 __all__ = [
+    "CENTERFACE_EXTRAS",
+    "CENTERPOINT_EXTRAS",
+    "CENTERTRACK_EXTRAS",
     "Adapter",
     "BirdsEyeGrid",
     "centerface",

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from heatprop.adapters.named_maps import ExpectedMaps, describe
+from heatprop.remembering.rules import Rule
 from heatprop.structures import HeadMaps
+
+CENTERPOINT_EXTRAS: Mapping[str, tuple[Rule, int]] = {
+    "height": ("blend", 1),
+    "dim": ("blend", 3),
+    "rot": ("angle", 2),
+    "vel": ("blend", 2),
+}
+"""How the extras of `centerpoint` are remembered; leave ``vel`` out if the model has none."""
 
 _FORM = "a list of dicts of maps, one per task, or the pair of it and the features"
 _HEADS = {"hm": None, "reg": 2, "height": 1, "dim": 3, "rot": 2, "vel": 2}

@@ -1,5 +1,6 @@
 """The CenterNet family: CenterNet itself, CenterTrack and mmdetection's CenterNetHead."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, get_args, overload
 
@@ -7,9 +8,26 @@ import torch
 from torch import Tensor
 
 from heatprop.adapters.named_maps import Adapter, ExpectedMaps
+from heatprop.remembering.rules import Rule
 from heatprop.structures import HeadMaps
 
 TrackBox = Literal["wh", "ltrb", "ltrb_amodal"]
+
+CENTERTRACK_EXTRAS: Mapping[str, tuple[Rule, int]] = {
+    "ltrb_amodal": ("points", 4),
+    "ltrb": ("points", 4),
+    "dep": ("blend", 1),
+    "rot": ("last", 8),
+    "dim": ("blend", 3),
+    "amodel_offset": ("blend", 2),
+    "velocity": ("blend", 3),
+    "nuscenes_att": ("blend", 8),
+    "hps": ("points", 34),
+}
+"""How the extras of `centertrack` are remembered; take those that your model has.
+
+``rot`` holds two bins of scores and angles, of which a blend would be neither; ``hps`` are 17 joints, as on COCO.
+"""
 
 _STACKS = "a dict of maps, or a list of such dicts of which the last counts"
 _OFFSET = frozenset({"reg"})

@@ -7,7 +7,11 @@ from typing import Any, overload
 import torch
 
 from heatprop.adapters.named_maps import Adapter, ExpectedMaps
+from heatprop.remembering.rules import Rule
 from heatprop.structures import HeadMaps
+
+CENTERFACE_EXTRAS: Mapping[str, tuple[Rule, int]] = {"landmarks": ("points", 10)}
+"""How the landmarks of `centerface` are remembered."""
 
 _FORM = "three arrays, a fourth for landmarks, or a dict of them"
 _BOXES: dict[str, int | None] = {"537": 1, "538": 2, "539": 2}
