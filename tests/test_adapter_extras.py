@@ -76,3 +76,36 @@ def test_a_carried_object_of_centerpoint_keeps_its_whole_box():
     assert found.carried[0, 0]
     torch.testing.assert_close(metric_boxes(found, grid), seen)
     torch.testing.assert_close(metric_boxes(memory.coast(), grid), seen)
+
+
+def test_centertracks_tracking_moves_the_object_on():
+    """``cells + tracking`` is the centre in the frame before: 7.25 then, 10.25 now, 3 cells a frame."""
+    raw = {"hm": torch.full((1, 1, 8, 24), -9.0), "wh": torch.full((1, 2, 8, 24), 4.0)}
+    raw |= {name: torch.zeros(1, 2, 8, 24) for name in ("reg", "tracking")}
+    raw["hm"][0, 0, 3, 10] = 3.0
+    raw["reg"][0, :, 3, 10] = torch.tensor([0.25, 0.5])
+    raw["tracking"][0, :, 3, 10] = torch.tensor([7.25 - 10, 3.5 - 3])
+    memory, maps = HeatmapPropagator(motion="tracking"), adapters.centertrack(raw)
+    memory(*maps[:3], extras=maps.extras)
+    assert memory.state.velocity[0, 0].tolist() == [3, 0]
+    assert memory.coast(2).cells[0, 0].tolist() == [16, 3]
+
+
+def test_centerpoints_velocity_becomes_cells_between_two_frames():
+    """4 m/s along x and -2 m/s along y, for half a second, on cells of 0.8 m: 2.5 and -1.25 cells."""
+    raw = one_object({"reg": 2, "height": 1, "dim": 3, "rot": 2, "vel": 2})
+    raw["vel"][0, 0], raw["vel"][0, 1] = 4.0, -2.0
+    [maps] = adapters.centerpoint(tasks=(1,), seconds=0.5)([raw])
+    memory = HeatmapPropagator(motion="tracking")
+    memory(*maps[:3], extras=maps.extras)
+    torch.testing.assert_close(memory.state.velocity[0, 0], torch.tensor([2.5, -1.25]))
+    assert "tracking" not in adapters.centerpoint(tasks=(1,))([raw])[0].extras
+
+
+def test_centerpoints_time_between_frames_is_checked():
+    raw = one_object({"reg": 2, "height": 1, "dim": 3, "rot": 2})
+    with pytest.raises(ValueError, match="needs 'vel' for seconds=, got none"):
+        adapters.centerpoint(tasks=(1,), seconds=0.5)([raw])
+    for seconds, error in ((-1, ValueError), (float("nan"), ValueError), ("1", TypeError)):
+        with pytest.raises(error, match="seconds must be"):
+            adapters.centerpoint(tasks=(1,), seconds=seconds)

@@ -4,6 +4,7 @@ import comparing
 import pytest
 import torch
 import toy
+from devices import devices, on
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import OPTIONS, SEEDS, few_examples, shifts
@@ -134,3 +135,102 @@ def test_autocast_rounds_no_position():
             toy.feed(cast, toy.frame(maps, time), shift=shift)
     for name, value in plain.state._asdict().items():
         assert torch.equal(value, getattr(cast.state, name)), name
+
+
+# --- motion from the network ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_motion_from_the_network_equals_the_oracle(seed):
+    kind = [None, "translation", "affine", "flow"][seed % 4]
+    maps = toy.with_extras(toy.crowd(seed, shape=(2, 8, 9), density=0.3), seed, tracking=2, look=3)
+    maps = maps._replace(offset=None if seed == 2 else maps.offset, size=None if seed == 5 else maps.size)
+    options = [{"identity": "square"}, {"identity": "memory", "velocity": True}, STEADY, {"border": 0.9}][seed // 2]
+    options = options | {"motion": "tracking", "score_threshold": [0.05, 0.0, 0.3][seed % 3]}
+    remember = [None, {"look": ("last", 3), "tracking": ("points", 2)}][seed % 2]
+    comparing.assert_steady_equals(
+        maps, shift=kind, coast=True, reset=seed % 3 == 0, **options | {"remember": remember}
+    )
+
+
+def followed(*, last=8, lost=(), every=1, **options):
+    """A blob 3 cells a frame to the right and half a cell down, with CenterTrack's `tracking`; (x, y, id) a frame."""
+    propagator, found = HeatmapPropagator(radius=1, **options), []
+    for time in range(last):
+        x, y = 2.25 + 3 * time, 2.5 + 0.5 * time
+        heatmap = toy.spots((1, 9, 32), {} if time in lost else {(0, int(y), int(x)): 0.9})
+        tracking = toy.plane(heatmap, x - 3 - int(x), y - 0.5 - int(y))  # the centre before, from this cell
+        maps = (heatmap, toy.plane(heatmap, x - int(x), y - int(y)), toy.plane(heatmap, 4.0, 4.0))
+        seen = time % every == 0
+        detections = propagator(*maps, extras={"tracking": tracking}).detections if seen else propagator.coast()
+        [one] = detections.unpad()
+        centres = (one["boxes"][:, :2] + one["boxes"][:, 2:]) / 8
+        found.append(
+            [(*map(float, centre), name) for centre, name in zip(centres, one["track_ids"].tolist(), strict=True)]
+        )
+    return propagator, found
+
+
+PATH = [[(2.25 + 3 * time, 2.5 + 0.5 * time, 0)] for time in range(8)]
+
+
+@pytest.mark.parametrize("identity", ["square", "memory"])
+def test_a_fast_object_is_followed_from_its_second_frame_on(identity):
+    """A measured velocity is 0 after one frame, so that the square stays behind."""
+    propagator, found = followed(motion="tracking", identity=identity)
+    assert found == PATH
+    assert propagator.state.velocity[0, 0].tolist() == [3, 0.5]
+    assert followed(velocity=True)[1][1] != PATH[1]
+
+
+def test_a_lost_object_and_skipped_frames_move_on_by_the_networks_motion():
+    assert followed(motion="tracking", lost=(1, 4, 5))[1] == PATH
+    assert followed(motion="tracking", every=2)[1] == PATH
+    assert followed(motion="tracking", every=7)[1] == PATH
+
+
+def test_motion_from_the_network_is_a_map_of_every_frame():
+    heatmap = torch.rand(1, 1, 6, 7)
+    propagator = HeatmapPropagator(motion="tracking")
+    propagator(heatmap, extras={"tracking": torch.zeros(1, 2, 6, 7)})
+    before = propagator.state
+    for extras, error, message in (
+        (None, ValueError, "extras must hold 'tracking', which motion names, got none"),
+        ({"dep": torch.zeros(1, 1, 6, 7)}, ValueError, "which motion names, got 'dep'; pass it, or set motion=None"),
+        ({"tracking": torch.zeros(1, 3, 6, 7)}, ValueError, r"extras\['tracking'\] has 3 channels, motion needs 2"),
+        ({"tracking": torch.zeros(1, 2, 6, 7, dtype=torch.int64)}, TypeError, "must hold floating point numbers"),
+    ):
+        with pytest.raises(error, match=message):
+            propagator(heatmap, extras=extras)
+        with pytest.raises(error, match=message):
+            propagator.step(None, heatmap, extras=extras)
+    assert all(one is other for one, other in zip(propagator.state, before, strict=True))
+
+
+@devices
+def test_motion_from_the_network_reads_no_value_and_stays_on_the_device(device):
+    with on(device):
+        maps = [torch.empty(2, depth, 12, 10, device=device) for depth in (3, 2, 2)]
+        propagator = HeatmapPropagator.steady(motion="tracking")
+        for _ in range(2):
+            propagator(*maps, extras={"tracking": torch.empty(2, 2, 12, 10, device=device)})
+        propagator.coast(2)
+        assert {value.device.type for value in propagator.state} == {device}
+
+
+@few_examples
+@given(seed=SEEDS, options=OPTIONS)
+def test_motion_of_nothing_is_a_velocity_of_nothing(seed, options):
+    """An object that was in the same place in the frame before stands still, as without the option."""
+    maps = toy.crowd(seed, shape=(2, 8, 9), density=0.4)
+    options = options | {"velocity": False, "border": 0.0}
+    still, moved = HeatmapPropagator(**options), HeatmapPropagator(**options, motion="offset")
+    for time in range(5):
+        heatmap, offset, size, _ = toy.frame(maps, time)
+        offset = (offset * 8).round() / 8  # no rounding in cell + offset - cell
+        no_shift = torch.zeros(2, 2, dtype=torch.float64)
+        one = still(heatmap, offset, size, extras={"offset": offset}, shift=no_shift)
+        other = moved(heatmap, offset, size, extras={"offset": offset})
+        assert torch.equal(one.detections.boxes, other.detections.boxes)
+        assert torch.equal(one.heatmap, other.heatmap)
+    assert not moved.state.velocity.any()

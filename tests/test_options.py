@@ -39,6 +39,7 @@ def test_the_propagators_options_are_those_of_the_design():
         "max_radius": 4,
         "identity": "square",
         "remember": None,
+        "motion": None,
     }
 
 
@@ -184,6 +185,8 @@ def test_an_option_out_of_range_is_refused_by_name_and_value(option, value):
         ("claim_once", 1),
         ("evidence", None),
         ("velocity", "yes"),
+        ("motion", True),
+        ("motion", 2),
         ("max_length", 2.0),
         ("max_unseen", True),
         ("border", None),

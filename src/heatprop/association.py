@@ -9,7 +9,7 @@ from heatprop.candidates import Candidates
 from heatprop.identities import Identities, Sightings, recognise
 from heatprop.motion import measure_velocity
 from heatprop.options import PropagatorOptions
-from heatprop.remembering.recall import Sights, read_extra, recall, show
+from heatprop.remembering.recall import Sights, read_extra, read_velocity, recall, show
 from heatprop.structures import Detections, HeadMaps, Tracklets, change_fields
 from heatprop.suppression import rank
 
@@ -44,6 +44,8 @@ def detect(
     sights = Sights(place, shown & (found.network_scores > 0), found.network_scores, lean, source)
     memories = recall(maps.extras, sights, prior, options.remembered)
     extras |= show(memories, lean, options.remembered)
+    if options.motion is not None and maps.extras is not None:
+        names = names._replace(velocity=read_velocity(maps.extras[options.motion], sights, prior))
     score = found.scores if options.carry == "balanced" else found.network_scores
     carried = valid & (found.network_scores < options.score_threshold)
     detections = to_detections(found, names.track_ids, valid, carried=carried, extras=extras)
@@ -53,7 +55,7 @@ def detect(
 def find_source(
     found: Candidates, track_ids: Tensor, valid: Tensor, prior: Tracklets, options: PropagatorOptions
 ) -> Tensor:
-    """Find the tracklet whose extras each detection goes on with.
+    """Find the tracklet whose extras and motion each detection goes on with.
 
     It is the one that gives length and size, in whose square the detection lies. With a memory of identities it is the
     tracklet of the same identity. If the network does not see the detection and no tracklet has its identity, it is
@@ -71,7 +73,7 @@ def find_source(
     """
     K = valid.shape[1]
     owner = torch.where(valid, found.owner, K)
-    if options.identity == "square" or not options.remember:
+    if options.identity == "square" or not (options.remember or options.motion):
         return owner
     same = (track_ids.unsqueeze(2) == prior.track_id.unsqueeze(1)) & prior.valid.unsqueeze(1) & valid.unsqueeze(2)
     match = torch.where(same, torch.arange(K, device=owner.device), K).amin(2)

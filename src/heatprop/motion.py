@@ -20,14 +20,14 @@ def predict(
     Args:
         tracklets: Detections of the last frame, ``(B, K)`` each.
         shape: ``(C, H, W)`` of the heatmap.
-        options: The propagator's options. With ``velocity`` each tracklet keeps moving. An object leaves when less than
-            ``border`` of its box is expected inside the map, and less than in the last frame.
+        options: The propagator's options. With ``velocity`` or ``motion`` each tracklet keeps moving. An object leaves
+            when less than ``border`` of its box is expected inside the map, and less than in the last frame.
         shift: Motion of the picture from the last frame to this one (`moved_by`), or ``None``.
 
     Returns:
         The moved tracklets; and which of them leave, shape ``(B, K)``, ``bool``, or ``None`` if nothing moves.
     """
-    if shift is None and not options.velocity:
+    if shift is None and not options.moves:
         return tracklets, None
     H, W = shape[1:]
     position = tracklets.position
@@ -35,7 +35,7 @@ def predict(
         place = tracklets.y * W + tracklets.x
         position = moved_by(position, place, shift)
         tracklets = change_fields(tracklets, **_move_known(tracklets, shift, W, H))
-    if options.velocity:
+    if options.moves:
         position = position + tracklets.velocity
     # far outside is outside; numbers, because a tensor made from them would wait for the device
     position = torch.stack([position[:, :, 0].clamp(-1, W), position[:, :, 1].clamp(-1, H)], dim=2)

@@ -74,6 +74,9 @@ class PropagatorOptions:
             how the remembered value and the network's become one: ``"blend"`` (like sizes, Eq. 7), ``"points"`` (the
             same for pairs (dx, dy) from the cell, which move with the box), ``"angle"`` (the direction of pairs (sin,
             cos)) or ``"last"`` (what the network showed last). The depth is the number of channels.
+        motion: Move each tracklet on by the network's own motion instead of a measured velocity: the name of an extra
+            of 2 channels that says where the object's centre was in the frame before, (dx, dy) from the cell, in cells,
+            such as CenterTrack's ``"tracking"``.
 
     Raises:
         TypeError: If an option has the wrong type.
@@ -100,6 +103,7 @@ class PropagatorOptions:
     max_radius: Annotated[int, Between(0, 100)] = 4
     identity: Identity = "square"
     remember: Mapping[str, tuple[Rule, int]] | None = field(default=None, hash=False)
+    motion: str | None = None
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -128,6 +132,11 @@ class PropagatorOptions:
         return max(3, 2 * self.radius + 1) if self.peak_kernel is None else self.peak_kernel
 
     @property
+    def moves(self) -> bool:
+        """Whether tracklets move on by themselves."""
+        return self.velocity or self.motion is not None
+
+    @property
     def remembered(self) -> tuple[Remembered, ...]:
         """The extras that are remembered, in their order."""
         return read_rules(self.remember)
@@ -142,6 +151,9 @@ class PropagatorOptions:
         kind, between = get_args(kind) if get_origin(kind) is Annotated else (kind, Between(-math.inf))
         if name == "remember":
             read_rules(value)
+        elif name == "motion":
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"motion must be the name of an extra, or None, got {value!r}")
         elif kind is bool:
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, got {value!r}")

@@ -15,7 +15,7 @@ from heatprop.motion import predict
 from heatprop.options import NMS_WITHOUT_WINDOW, STEADY, Option, PropagatorOptions, takes_options
 from heatprop.output import PropagatorOutput, stack_outputs
 from heatprop.propagation import propagate
-from heatprop.remembering.rules import check_remembered
+from heatprop.remembering.rules import check_motion, check_remembered
 from heatprop.structures import Detections, HeadMaps, Tracklets
 from heatprop.tracklets import TrackletMemory, confine, continue_with, empty_tracklets
 
@@ -271,13 +271,14 @@ class HeatmapPropagator(TrackletMemory):
     ) -> tuple[Tracklets, PropagatorOutput]:
         heatmap, options = maps.heatmap, self.options
         check_remembered(maps.extras, options.remembered)
+        check_motion(maps.extras, options.motion)
         if state is None:
             wide = torch.promote_types(heatmap.dtype, torch.float32)
             state = empty_tracklets(heatmap.shape[0], options.top_k, device=heatmap.device, dtype=wide)
         prior = continue_with(state, heatmap, options.top_k, reset=reset, remembered=options.remembered)
         prior, leaving = predict(prior, heatmap.shape[1:], options, shift=shift)
         balanced = propagate(maps, prior, leaving, options)
-        moving = options.velocity or shift is not None
+        moving = options.moves or shift is not None
         candidates, kept = choose_candidates(maps, balanced, prior, options, moving=moving)
         detections, tracklets = detect(maps, candidates, kept, prior, options)
         returned = balanced.heatmap.to(heatmap.dtype)

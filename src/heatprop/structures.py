@@ -62,7 +62,8 @@ class Tracklets(NamedTuple):
         valid: Which of the K places hold a tracklet, shape ``(B, K)``, ``bool``.
         next_id: The next unused identity, shape ``(B,)``, ``int64``.
         position: Centre ``(x, y)`` with sub-cell precision, shape ``(B, K, 2)``, in cells.
-        velocity: Measured motion ``(dx, dy)``, shape ``(B, K, 2)``, in cells per frame; 0 without that option.
+        velocity: Motion ``(dx, dy)``, shape ``(B, K, 2)``, in cells per frame, measured, or the network's with
+            ``motion``; 0 without these options.
         unseen: Frames in a row in which the network's own score was below the threshold, shape ``(B, K)``, ``int32``.
 
         known_id: The memory of identities (`heatprop.identities.Identities`), K places: who was seen, ``int64``;

@@ -48,6 +48,7 @@ def options_of(random: Random, *, odd: float) -> dict[str, object]:
         "border": lambda: random.choice((0, 0.5, 1)),
         "radius_per_size": lambda: random.choice((0, 0.1, 5.0)),
         "max_radius": lambda: random.randint(4, 6),
+        "motion": lambda: None if fuzz.chance(random, 0.9) else "depth",
         "remember": lambda: random.choice((None, {}, {"depth": ("blend", 1)}, {"x": ("last", 2), "y": ("angle", 2)})),
     }
     chosen = {}

@@ -60,6 +60,16 @@ def recall_frame(found, memories, extras, options, events):
         one["extras"] |= show(one["memory"], lean, options["remember"])
 
 
+def move_frame(found, memories, extras, motion, identity):
+    """Give every detection the velocity that the network shows; where it shows none, its tracklet's last one."""
+    for one in found:
+        (x, y), source = one["cell"], find_source(one, memories, identity)
+        before = extras[motion][:, y, x]
+        seen = not one["carried"] and one["network_score"] > 0 and np.isfinite(before).all()
+        last = (0.0, 0.0) if source is None else source.velocity
+        one["velocity"] = tuple(np.subtract(one["position"], (x + before[0], y + before[1]))) if seen else last
+
+
 def show(memory, lean, remember):
     """What a user sees of what is remembered: 0 where nothing is."""
     return {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from identity_oracle import IdentityOracle, Shown
 from oracles import balance_size, decode_box, drop_plateaus, find_peaks, find_seen, find_sizes, nms, square
-from recall_oracle import recall_frame, show
+from recall_oracle import move_frame, recall_frame, show
 
 NOISE = 0.03
 ROUNDING = 1e-9  # a box that only rounding puts outside is inside
@@ -99,6 +99,7 @@ class SteadyOracle:
         max_radius=4,
         identity="square",
         remember=None,
+        motion=None,
     ):
         self.radius, self.radius_per_size, self.max_radius = radius, radius_per_size, max_radius
         self.alpha, self.beta, self.average, self.max_length = alpha, beta, average, max_length
@@ -108,7 +109,7 @@ class SteadyOracle:
         self.border, self.velocity = border, velocity
         self.memories = self.next_id = self.shape = self.people = None
         self.identity, self.point_size = identity, 4.0 * radius + 2.0
-        self.remember = remember
+        self.remember, self.motion, self.moves = remember, motion, velocity or motion is not None
         self.recalls = Counter()
         self.recalling = {"remember": remember, "identity": identity}
         self.tied_at_top_k = False
@@ -157,9 +158,9 @@ class SteadyOracle:
         }
 
     def _predict(self, memories, shift):
-        if shift is None and not self.velocity:
+        if shift is None and not self.moves:
             return memories
-        moved = [predict(one, self.shape, shift, velocity=self.velocity, border=self.border) for one in memories]
+        moved = [predict(one, self.shape, shift, velocity=self.moves, border=self.border) for one in memories]
         self.events["outside"] += sum(one is None for one in moved)
         self.events["leaving"] += sum(one is not None and one.leaving for one in moved)
         return [one for one in moved if one is not None]
@@ -197,7 +198,7 @@ class SteadyOracle:
             }
             within = (0.5, 0.5) if offset is None else offset[:, y, x] if finite[cell] else (0.0, 0.0)
             position = (x + within[0], y + within[1])
-            moving = shift is not None or self.velocity
+            moving = shift is not None or self.moves
             self._inherit(candidate, position, memories[place] if heir else None, place, moving)
             candidates.append(candidate)
         candidates.sort(key=lambda one: (-one["score"], one["label"], one["cell"][1], one["cell"][0]))
@@ -207,6 +208,8 @@ class SteadyOracle:
         else:
             self._identify(stream, found, memories)
         recall_frame(found, memories, extras, self.recalling, self.recalls)
+        if self.motion is not None:
+            move_frame(found, memories, extras, self.motion, self.identity)
         self.memories[stream] = [self._remember(one) for one in found]
         return {"heatmap": balanced, "size_map": sizes, "detections": found}
 

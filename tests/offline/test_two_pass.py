@@ -407,3 +407,18 @@ def test_frames_of_another_shape_are_refused(shapes):
 def test_the_backward_pass_counts_its_frames():
     with FrameStore() as store:
         assert list(backward_pass(frames_of(toy.crowd(0, batch=1, frames=3)), HeatmapPropagator(), store)) == [1, 2, 3]
+
+
+def test_motion_from_the_network_moves_nothing_backward_in_time():
+    """An object hidden in the middle: the backward pass finds it where it was, not a step further on."""
+    frames = []
+    for time in range(9):
+        x = 3 + 2 * time
+        heatmap = toy.spots((1, 9, 24), {} if time == 4 else {(0, 4, x): 0.9}, dtype=torch.float32)
+        maps = HeadMaps(heatmap, toy.plane(heatmap, 0.5, 0.5), toy.plane(heatmap, 4.0, 4.0))
+        frames.append(maps._replace(extras={"tracking": toy.plane(heatmap, -1.5, 0.5)}))
+    propagator = HeatmapPropagator(motion="tracking")
+    for time, found in enumerate(two_pass(frames, propagator)):
+        [one] = found.unpad()
+        assert one["cells"].tolist() == [[3 + 2 * time, 4]]
+    assert propagator.motion == "tracking"

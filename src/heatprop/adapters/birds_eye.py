@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from heatprop.adapters.named_maps import ExpectedMaps, describe
+from heatprop.checks import check_number
 from heatprop.remembering.rules import Rule
 from heatprop.structures import HeadMaps
 
@@ -53,6 +54,7 @@ def centerpoint(
     limits: tuple[float, float, float, float, float, float] | None = None,
     best_class: bool = False,
     logits: bool = True,
+    seconds: float | None = None,
 ) -> Callable[[Any], tuple[HeadMaps, ...]]:
     """Make an adapter for CenterPoint's ``CenterHead`` (github.com/tianweiy/CenterPoint).
 
@@ -71,12 +73,17 @@ def centerpoint(
         best_class: Keep only the best class of each cell of a task, as ``CenterHead.predict`` does. Memory works better
             with all classes: a class that comes second in one frame is then not forgotten.
         logits: Whether ``hm`` still needs its sigmoid.
+        seconds: Time from one frame to the next. With it, ``vel`` gives one more extra, ``tracking`` ``(B, 2, H, W)``:
+            from the cell to where the object was in the frame before, in cells, for propagators with
+            ``motion="tracking"``. The car's motion is no part of it and stays the ``shift`` of the propagators.
 
     Returns:
         The adapter. Like the others, it raises ``TypeError`` or ``ValueError`` if its input is not as described.
 
     Raises:
-        ValueError: If ``tasks`` is empty or holds a number below 1, or ``limits`` are not six numbers.
+        TypeError: If ``seconds`` is not a number.
+        ValueError: If ``tasks`` is empty or holds a number below 1, ``limits`` are not six numbers, or ``seconds`` is
+            negative or not finite.
 
     Examples:
         >>> import torch
@@ -91,6 +98,8 @@ def centerpoint(
         raise ValueError(f"tasks must hold the number of classes of each task, at least 1, got {tasks!r}")
     if limits is not None and len(limits) != 6:
         raise ValueError(f"limits must be the lowest x, y, z and the highest x, y, z, got {limits!r}")
+    if seconds is not None:
+        check_number("seconds", seconds, low=0, high=1e6)
     return partial(
         _read_centerpoint,
         tasks=tuple(tasks),
@@ -98,6 +107,7 @@ def centerpoint(
         limits=limits,
         best_class=best_class,
         logits=logits,
+        seconds=seconds,
     )
 
 
@@ -109,6 +119,7 @@ def _read_centerpoint(
     limits: tuple[float, ...] | None,
     best_class: bool,
     logits: bool,
+    seconds: float | None,
 ) -> tuple[HeadMaps, ...]:
     found = raw[0] if isinstance(raw, tuple) and len(raw) == 2 and isinstance(raw[0], list) else raw
     if not isinstance(found, list | tuple) or not all(isinstance(task, Mapping) for task in found):
@@ -116,7 +127,20 @@ def _read_centerpoint(
     counts = tuple(getattr(task.get("hm"), "shape", (0, 0))[1] for task in found)
     if counts != tasks:
         raise ValueError(f"adapters.centerpoint expects tasks of {tasks} classes, got {counts}; set tasks={counts}")
-    return tuple(_read_task(_CENTERPOINT.check(task, raw), grid, limits, best_class, logits) for task in found)
+    tasks_heads = [_CENTERPOINT.check(task, raw) for task in found]
+    maps = [_read_task(heads, grid, limits, best_class, logits) for heads in tasks_heads]
+    if seconds is not None:
+        maps = [_with_tracking(one, heads, grid, seconds) for one, heads in zip(maps, tasks_heads, strict=True)]
+    return tuple(maps)
+
+
+def _with_tracking(maps: HeadMaps, heads: dict[str, Tensor], grid: BirdsEyeGrid, seconds: float) -> HeadMaps:
+    """Say where each object was in the frame before, as CenterTrack's ``tracking`` does."""
+    if "vel" not in heads:
+        raise ValueError("adapters.centerpoint needs 'vel' for seconds=, got none; leave seconds out")
+    steps = [speed * (seconds / cell) for speed, cell in zip(heads["vel"].unbind(1), grid.cell_size, strict=True)]
+    tracking = heads["reg"] - torch.stack(steps, dim=1)
+    return maps._replace(extras={**(maps.extras or {}), "tracking": tracking})
 
 
 def _read_task(

@@ -102,8 +102,8 @@ def centertrack(raw: Any = _LATER, *, logits: bool = True, box: TrackBox = "wh")
     Like :func:`centernet`, but the other regression heads become extras, read at the peaks:
     ``tracking``, ``ltrb_amodal``, ``ltrb``, ``dep``, ``rot``, ``dim``, ``amodel_offset``, ``velocity``,
     ``nuscenes_att`` and ``hps`` (before its refinement by ``hm_hp``). ``dep`` is decoded as CenterTrack does,
-    ``1 / (sigmoid + 1e-6) - 1``, with a ``depth_scale`` of 1. ``cells + tracking`` is the cell of the
-    object's centre in the frame before.
+    ``1 / (sigmoid + 1e-6) - 1``, with a ``depth_scale`` of 1. ``cells + tracking`` is the object's centre in the frame
+    before, in cells; ``HeatmapPropagator(motion="tracking")`` moves the tracklets by it.
 
     CenterTrack sets negative sizes to 0. This adapter keeps them: a cell with a negative size counts as not seen.
 

@@ -1,6 +1,8 @@
 """Offline: propagate a finished video forward and backward, and merge what both directions find."""
 
+import copy
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -31,7 +33,8 @@ def two_pass(
     An object is then covered before its first detection as well, and a gap is bridged from both of its ends. Each
     direction is the propagator with its options, from a fresh start; what both find in a frame is merged by
     `heatprop.offline.merging.merge_directions`. An object has one identity in the whole video, no two
-    in a frame share one, and a new scene begins with new ones.
+    in a frame share one, and a new scene begins with new ones. Motion from the network (the option ``motion``) goes
+    forward in time; the backward pass measures velocities instead.
 
     Frames are read one by one, first from the last to the first, then in their order. One frame at a time is in memory,
     with the compressed detections of the backward pass, up to 64 MiB; above that they wait in a nameless temporary
@@ -118,6 +121,7 @@ def backward_pass(
     """
     state: Tracklets | None = None
     shape: tuple[int, ...] | None = None
+    propagator = _measuring(propagator)
     for number in range(len(maps) - 1, -1, -1):
         if number + 1 in cuts:
             state = None
@@ -212,6 +216,15 @@ def _step(
     heatmap, offset, size, extras = one
     state, output = propagator.step(state, heatmap, offset, size, extras=extras, shift=shift)
     return state, output.detections
+
+
+def _measuring(propagator: HeatmapPropagator) -> HeatmapPropagator:
+    """For the way back: the network's motion goes forward, so velocities are measured."""
+    if propagator.motion is None:
+        return propagator
+    measuring = copy.copy(propagator)
+    measuring.options = replace(propagator.options, motion=None, velocity=True)
+    return measuring
 
 
 def _frames(maps: Sequence[HeadMaps] | HeadMaps) -> Sequence[HeadMaps]:

@@ -95,6 +95,25 @@ def recall(
     return Memories(torch.cat(values, dim=2), torch.cat(known, dim=2))
 
 
+def read_velocity(field: Tensor, sights: Sights, prior: Tracklets) -> Tensor:
+    """Read how the detections move from where each was in the frame before.
+
+    Args:
+        field: From the cell to that place, ``(dx, dy)``, shape ``(B, 2, H, W)``, in cells.
+        sights: Where it is read.
+        prior: Detections of the last frame, ``(B, K)`` each.
+
+    Returns:
+        Velocities, shape ``(B, K, 2)``, in cells per frame; where the network does not see the object or the numbers
+        are not finite, the last ones of its tracklet.
+    """
+    K = sights.source.shape[1]
+    owner = sights.source.clamp(max=K - 1).unsqueeze(2).expand(-1, -1, 2)
+    past = prior.velocity.gather(1, owner).masked_fill((sights.source == K).unsqueeze(2), 0)
+    before, shows = _read_sound(field, sights, past.dtype)
+    return torch.where(shows, sights.lean - before, past)
+
+
 def show(memories: Memories, lean: Tensor, remembered: Sequence[Remembered]) -> dict[str, Tensor]:
     """Turn what is remembered into extras as the network gives them: places relative to the cell.
 
@@ -164,11 +183,17 @@ def _read(extras: Mapping[str, Tensor] | None, one: Remembered, sights: Sights, 
     field = (extras or {}).get(one.name)
     if field is None:
         return torch.zeros_like(like), torch.zeros_like(sights.shown).unsqueeze(2)
-    now = read_at(field, sights.place).to(like.dtype)
+    now, shows = _read_sound(field, sights, like.dtype)
+    if one.rule == "points":
+        now = torch.where(shows, now - sights.lean.repeat(1, 1, one.depth // 2), 0)
+    return now, shows
+
+
+def _read_sound(field: Tensor, sights: Sights, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Read a map, (B, K, D), and say where the network shows finite numbers, (B, K, 1); elsewhere they are 0."""
+    now = read_at(field, sights.place).to(dtype)
     limit = torch.finfo(torch.float32).max / 8  # sums and differences stay finite
     shows = sights.shown.unsqueeze(2) & (now.abs().amax(2, keepdim=True) <= limit)  # false for NaN too
-    if one.rule == "points":
-        now = now - sights.lean.repeat(1, 1, one.depth // 2)
     return torch.where(shows, now, 0), shows
 
 

@@ -80,6 +80,31 @@ def check_remembered(extras: Mapping[str, Tensor] | None, remembered: Sequence[R
             raise TypeError(f"extras[{name!r}] is remembered and must hold floating point numbers, got {field.dtype}")
 
 
+def check_motion(extras: Mapping[str, Tensor] | None, motion: str | None) -> None:
+    """Require the extra that moves the tracklets, if there is to be one.
+
+    Args:
+        extras: The maps, ``(B, D, H, W)`` each.
+        motion: Its name, or ``None``.
+
+    Raises:
+        TypeError: If it does not hold floating point numbers.
+        ValueError: If it is missing, or has not 2 channels.
+    """
+    if motion is None:
+        return
+    field = (extras or {}).get(motion)
+    if field is None:
+        came = ", ".join(map(repr, extras or {})) or "none"
+        raise ValueError(f"extras must hold {motion!r}, which motion names, got {came}; pass it, or set motion=None")
+    if field.shape[1] != 2:
+        raise ValueError(f"extras[{motion!r}] has {field.shape[1]} channels, motion needs 2 (dx, dy)")
+    if not field.is_floating_point():
+        raise TypeError(
+            f"extras[{motion!r}] moves the tracklets and must hold floating point numbers, got {field.dtype}"
+        )
+
+
 def _read_rule(name: Any, entry: Any) -> Remembered:
     label = f"remember[{name!r}]"
     if not isinstance(name, str):
