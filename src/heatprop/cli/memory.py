@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from heatprop.cli.propagator_options import PAPER
 from heatprop.cli.run_options import Carry
 from heatprop.options import STEADY
 from heatprop.propagator import HeatmapPropagator
@@ -14,9 +15,10 @@ def make_memory(
     alpha: float | None,
     beta: float | None,
     nms_threshold: float | None,
-    top_k: int,
+    top_k: int | None,
     stride: float,
     carry: Carry,
+    votes: bool = False,
 ) -> HeatmapPropagator:
     """Make the propagator; ``None`` is what the paper, or the preset, says.
 
@@ -29,6 +31,7 @@ def make_memory(
         top_k: Objects per frame.
         stride: Pixels per cell.
         carry: Which score is carried on.
+        votes: Whether the maps are votes of a dense head, as docs/dense-heads.md explains.
 
     Returns:
         The propagator.
@@ -41,4 +44,7 @@ def make_memory(
     if steady and radius is not None:
         options["max_radius"] = max(radius, STEADY.max_radius)
     make = HeatmapPropagator.steady if steady else HeatmapPropagator
-    return make(top_k=top_k, stride=stride, carry=carry.value, **options)
+    if votes:
+        options["peak_kernel"] = 1
+        top_k = 300 if top_k is None else top_k
+    return make(top_k=PAPER.top_k if top_k is None else top_k, stride=stride, carry=carry.value, **options)

@@ -61,15 +61,16 @@ def run(
     detector: use.DetectorName = "faces",
     classes: use.Classes = None,
     adapter: use.AdapterOption = None,
+    head: use.HeadOption = None,
     detector_size: use.DetectorSize = None,
-    stride: use.Stride = 4,
+    stride: use.Stride = None,
     every: use.Every = 1,
     device: use.Device = "cpu",
     steady: use.Steady = False,
     radius: use.Radius = None,
     alpha: use.Alpha = None,
     beta: use.Beta = None,
-    top_k: use.TopK = 100,
+    top_k: use.TopK = None,
     nms_threshold: use.NmsThreshold = None,
     carry: use.CarryOption = use.Carry.balanced,
     scene_cuts: use.SceneCutsOption = True,
@@ -96,6 +97,9 @@ def run(
     if every > 1 and (two_pass or save_maps):
         other = "--two-pass" if two_pass else "--save-maps"
         raise typer.BadParameter(f"{other} needs the detector's maps of all frames; leave it out, or leave out --every")
+    votes = head not in (None, use.HeadName.centernet)
+    if head is not None:
+        _refuse_beside_head(adapter, stride)
     try:
         memory = make_memory(
             steady=steady,
@@ -104,17 +108,18 @@ def run(
             beta=beta,
             nms_threshold=nms_threshold,
             top_k=top_k,
-            stride=stride,
+            stride=8 if votes else 4 if stride is None else stride,
             carry=carry,
+            votes=votes,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    loaded = _load(detector, None if adapter is None else adapter.value, device)
+    loaded = _load(detector, adapter, head, device)
     found = FrameDetector(
         loaded,
         memory,
         score=score,
-        longer_side=detector_size,
+        longer_side=loaded.longer_side if detector_size is None else detector_size,
         compare=compare,
         keep_maps=save_maps,
         camera=CameraMotion() if camera_motion else None,
@@ -143,9 +148,17 @@ def _refuse_absurd(options: dict[str, float | None]) -> None:
             raise typer.BadParameter(f"{option} must be {bounds}, got {value:.10g}; {reason}")
 
 
-def _load(name: str, adapter: str | None, device: str) -> Detector:
+def _refuse_beside_head(adapter: use.AdapterName | None, stride: float | None) -> None:
+    """Refuse what a head says by itself."""
+    for option, value in (("--adapter", adapter), ("--stride", stride)):
+        if value is not None:
+            raise typer.BadParameter(f"--head says how to read the network, so leave out {option} {value}")
+
+
+def _load(name: str, adapter: use.AdapterName | None, head: use.HeadName | None, device: str) -> Detector:
+    named = {"adapter": None if adapter is None else adapter.value, "head": None if head is None else head.value}
     try:
-        return load_detector(name, adapter=adapter, device=device)
+        return load_detector(name, device=device, **named)
     except DetectorError as error:
         raise typer.BadParameter(str(error)) from error
 

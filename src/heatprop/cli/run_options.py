@@ -21,6 +21,17 @@ class AdapterName(StrEnum):
     centerface = "centerface"
 
 
+class HeadName(StrEnum):
+    """The kinds of networks in ONNX files that are known."""
+
+    yolo = "yolo"
+    yolox = "yolox"
+    nanodet = "nanodet"
+    fcos = "fcos"
+    rtmdet = "rtmdet"
+    centernet = "centernet"
+
+
 class Carry(StrEnum):
     """Which score the memory carries to the next frame."""
 
@@ -115,10 +126,10 @@ ContainerOption = Annotated[Container, _written(metavar="mp4|mkv|mov|webm", help
 DetectorName = Annotated[
     str,
     _of_detector(
-        metavar="faces|FILE.py:CALLABLE",
-        help="What finds the objects: the face detector CenterFace, or your own function or torch module, such as "
-        "mine.py:detect or package.module:detect. It gets a picture as a float tensor (1, 3, H, W), RGB from 0 to "
-        "255, and returns heatprop.HeadMaps.",
+        metavar="faces|FILE.onnx|FILE.py:CALLABLE",
+        help="What finds the objects: the face detector CenterFace, a network in an ONNX file (with --head), or your "
+        "own function or torch module, such as mine.py:detect or package.module:detect. It gets a picture as a float "
+        "tensor (1, 3, H, W), RGB from 0 to 255, and returns heatprop.HeadMaps.",
     ),
 ]
 Classes = Annotated[
@@ -138,6 +149,14 @@ AdapterOption = Annotated[
         f"{', '.join(AdapterName)}.",
     ),
 ]
+HeadOption = Annotated[
+    HeadName | None,
+    _of_detector(
+        metavar="NAME",
+        help=f"What kind of network an ONNX file holds, exported without NMS: {', '.join(HeadName)}. Use it with "
+        "--steady.",
+    ),
+]
 DetectorSize = Annotated[
     int | None,
     _of_detector(
@@ -150,7 +169,12 @@ DetectorSize = Annotated[
     ),
 ]
 Stride = Annotated[
-    float, _of_detector(metavar="PIXELS", help="Pixels of that picture per cell of your own detector's heatmap.")
+    float | None,
+    _of_detector(
+        metavar="PIXELS",
+        help="Pixels of that picture per cell of your own detector's heatmap.",
+        show_default="4, or what --head has",
+    ),
 ]
 Every = Annotated[
     int,
@@ -187,7 +211,10 @@ Radius = Annotated[
 ]
 Alpha = Annotated[float | None, _of_propagator("alpha", "0..1")]
 Beta = Annotated[float | None, _of_propagator("beta", "0..inf")]
-TopK = Annotated[int, propagator_option("top_k", metavar="COUNT", rich_help_panel=_MEMORY)]
+TopK = Annotated[
+    int | None,
+    propagator_option("top_k", metavar="COUNT", rich_help_panel=_MEMORY, show_default="100, or 300 with --head"),
+]
 NmsThreshold = Annotated[float | None, _of_propagator("nms_threshold", "0..1")]
 CarryOption = Annotated[Carry, _of_memory(metavar="balanced|network", help=option_help("carry"))]
 SceneCutsOption = Annotated[

@@ -52,6 +52,7 @@ class Detector(NamedTuple):
         device: Device that the pictures must be on.
         threads: Number of torch's CPU threads while the network runs; ``None`` leaves the number as it is.
         class_names: Name of each class, in the order of the heatmap's channels; empty if the detector has no names.
+        longer_side: Longer side of the largest picture that fits, in pixels; ``None`` if any size fits.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Detector(NamedTuple):
     device: torch.device
     class_names: tuple[str, ...] = ()
     threads: int | None = None
+    longer_side: int | None = None
 
     def __call__(self, pixels: Tensor) -> HeadMaps:
         """Run the detector on one picture.
@@ -93,14 +95,16 @@ class Detector(NamedTuple):
         return maps
 
 
-def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu") -> Detector:
+def load_detector(name: str, *, adapter: str | None = None, head: str | None = None, device: str = "cpu") -> Detector:
     """Find a detector by its name and make it ready to run.
 
     Args:
-        name: ``"faces"`` for CenterFace, else ``"package.module:callable"`` or ``"folder/file.py:callable"``; packages
-            are also looked for in the current folder. A torch module is moved to ``device`` and put into ``eval``
+        name: ``"faces"`` for CenterFace, ``"file.onnx"`` for a network that ``head`` says how to read, else
+            ``"package.module:callable"`` or ``"folder/file.py:callable"``; packages are also looked for in the
+            current folder. A torch module is moved to ``device`` and put into ``eval``
             mode. The names of the classes come from ``class_names`` of the callable, or else of its module.
         adapter: One of `ADAPTERS`, for a callable that does not return HeadMaps.
+        head: One of `heatprop.running.onnx_detectors.HEADS`, for an ONNX file.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or any other device that torch knows.
 
     Returns:
@@ -108,8 +112,10 @@ def load_detector(name: str, *, adapter: str | None = None, device: str = "cpu")
 
     Raises:
         DetectorError: If there is no such callable, importing it fails, or the device does not exist.
-        ImportError: If ``"faces"`` is named and its packages are not installed.
+        ImportError: If ``"faces"`` or an ONNX file is named and its packages are not installed.
     """
+    if name.endswith(".onnx") or head is not None:
+        return _load_onnx(name, head, device)
     if name == FACES:
         return _load_faces(device)
     place = find_device(device)
@@ -185,11 +191,30 @@ def _load_faces(device: str) -> Detector:
     return Detector(FACES, faces, adapters.centerface, cpu, ("face",))
 
 
+def _load_onnx(name: str, head: str | None, device: str) -> Detector:
+    from heatprop.running.onnx_detectors import HEADS, OnnxDetector  # it stands on this file's adapters
+
+    if not name.endswith(".onnx"):
+        raise DetectorError(f"--head reads a network in an .onnx file, got --detector {name!r}; use --adapter for it")
+    if head is None:
+        raise DetectorError(f"{name} needs --head, the kind of network that it is: {', '.join(HEADS)}")
+    if not Path(name).is_file():
+        raise DetectorError(f"there is no file {name}")
+    try:
+        network = OnnxDetector(Path(name), head, device=device)
+    except (RuntimeError, ValueError) as error:
+        raise DetectorError(str(error)) from error
+    cpu = torch.device("cpu")  # it takes pictures to its device itself
+    return Detector(name, network, None, cpu, network.class_names, longer_side=network.longer_side)
+
+
 def _find(name: str) -> tuple[Callable[[Tensor], Any], tuple[str, ...]]:
     """Find the callable of a name, and the names of its classes."""
     module_name, _, path = name.rpartition(":")
     if not module_name or not path:
-        raise DetectorError(f"--detector must be 'faces', package.module:callable or file.py:callable, got {name!r}")
+        raise DetectorError(
+            f"--detector must be 'faces', file.onnx, package.module:callable or file.py:callable, got {name!r}"
+        )
     module = found = _import_file(Path(module_name)) if module_name.endswith(".py") else _import(module_name)
     for step in path.split("."):
         if not hasattr(found, step):
