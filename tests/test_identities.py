@@ -76,6 +76,11 @@ def test_random_sequences_equal_plain_loops(seed, coarse):
         np.testing.assert_array_equal(who.kept.numpy(), expected >= 0)
         for row, oracle in enumerate(oracles):
             assert memory.track_id[row].tolist() == [-1 if one is None else one.track_id for one in oracle.known]
+            order = [n for n in np.argsort(frames[row]["rank"]) if frames[row]["kept"][n]]
+            seen = {int(order[n]): velocity for n, velocity in oracle.velocities.items()}
+            assert np.flatnonzero(who.known[row]).tolist() == sorted(seen)
+            moving = np.reshape([seen[n] for n in sorted(seen)], (-1, 2))
+            assert_near(who.velocity[row].numpy()[sorted(seen)], moving, 1e-9, "velocity of detections")
             places = [place for place, one in enumerate(oracle.known) if one is not None]
             for name in ("position", "previous", "velocity", "size"):
                 known = np.reshape([getattr(oracle.known[place], name) for place in places], (-1, 2))

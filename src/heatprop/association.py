@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from heatprop.candidates import Candidates
-from heatprop.identities import Identities, Sightings, recognise
+from heatprop.identities import Identities, Recognition, Sightings, recognise
 from heatprop.motion import measure_velocity
 from heatprop.options import PropagatorOptions
 from heatprop.remembering.recall import Sights, read_extra, read_velocity, recall, show
@@ -180,12 +180,34 @@ def name_by_memory(
     who = recognise(Identities.beside(prior), shown, prior.next_id)
     velocity = torch.zeros_like(candidates.positions)
     if options.velocity:
-        past = prior.velocity.gather(1, owner.unsqueeze(2).expand_as(velocity)).masked_fill(nobody.unsqueeze(2), 0)
-        velocity = torch.where(who.known.unsqueeze(2), who.velocity, past)
+        velocity = choose_velocity(candidates, who, prior)
     order = torch.where(who.kept, rank, K).argsort(dim=1)
     valid = who.kept.gather(1, order)
     track_ids = who.track_ids.gather(1, order)
     return order, valid, Names(track_ids, who.next_id, take_places(velocity, order, valid), who.memory)
+
+
+def choose_velocity(candidates: Candidates, who: Recognition, prior: Tracklets) -> Tensor:
+    """Say how the candidates move.
+
+    Who stays in the square of its own tracklet moves as that was measured there, frame by frame. Who was recognised
+    elsewhere moves as the memory of identities says, and the others as the tracklet of their square did.
+
+    Args:
+        candidates: The K best peaks.
+        who: Their identities.
+        prior: Detections of the last frame, ``(B, K)`` each.
+
+    Returns:
+        Velocities, shape ``(B, K, 2)``, in cells per frame; 0 without a square.
+    """
+    K = prior.score.shape[1]
+    nobody, owner = candidates.owner == K, candidates.owner.clamp(max=K - 1)
+    stays = ~nobody & (prior.track_id.gather(1, owner) == who.track_ids)
+    past = prior.velocity.gather(1, owner.unsqueeze(2).expand_as(who.velocity)).masked_fill(nobody.unsqueeze(2), 0)
+    elsewhere = torch.where(who.known.unsqueeze(2), who.velocity, past)
+    measured = measure_velocity(candidates.positions, candidates.unseen == 0, candidates.owner, prior)
+    return torch.where(stays.unsqueeze(2), measured, elsewhere)
 
 
 def pack_tracklets(found: Candidates, score: Tensor, valid: Tensor, names: Names) -> Tracklets:

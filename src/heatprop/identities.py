@@ -23,7 +23,7 @@ WAIT = 30.0
 FORESIGHT = 10.0
 """Frames for which an unseen object is expected to move on."""
 VELOCITY_GAIN, SIZE_GAIN = 0.2, 0.5
-"""Share of a new measurement in the remembered velocity and size; a velocity measured over a gap counts whole."""
+"""Share of a new measurement in the remembered velocity and size; the first measured velocity counts whole."""
 
 
 KNOWN = ("id", "label", "position", "previous", "size", "velocity", "unseen", "sightings")
@@ -101,7 +101,7 @@ class Recognition(NamedTuple):
         kept: Which of them stay: who goes on elsewhere leaves no carried box behind, shape ``(B, K)``, ``bool``.
         next_id: The first identity not yet given, shape ``(B,)``, ``int64``.
         known: Which continue a remembered object that is seen, shape ``(B, K)``, ``bool``.
-        velocity: How those move, shape ``(B, K, 2)``, in cells per frame; arbitrary elsewhere.
+        velocity: How those move, shape ``(B, K, 2)``, in cells per frame; 0 after a gap, arbitrary elsewhere.
         memory: What is remembered after this frame.
     """
 
@@ -146,8 +146,10 @@ def recognise(memory: Identities, shown: Sightings, next_id: Tensor, *, elapsed:
     seen = shown.seen()
     after = remember(memory, shown, ids, place, seen, elapsed=elapsed)
     known = seen & (place < M)
-    both = place.clamp(max=M - 1).unsqueeze(2).expand(-1, -1, 2)
-    return Recognition(ids, kept, next_id + fresh.sum(1), known, after.velocity.gather(1, both), after)
+    at = place.clamp(max=M - 1)
+    lost = memory.unseen.gather(1, at) > 0  # until now: it may have turned since its velocity was measured
+    velocity = after.velocity.gather(1, at.unsqueeze(2).expand(-1, -1, 2)).masked_fill(lost.unsqueeze(2), 0)
+    return Recognition(ids, kept, next_id + fresh.sum(1), known, velocity, after)
 
 
 def compare(memory: Identities, shown: Sightings, linked: Tensor, *, elapsed: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -229,9 +231,8 @@ def remember(
     boxes = boxes.gather(1, source.unsqueeze(2).expand(-1, -1, 4))  # (B, M, 4)
     position, size = boxes[:, :, :2], boxes[:, :, 2:]
     gap = memory.unseen + elapsed
-    whole = (memory.sightings <= 1) | (memory.unseen > 0)
     one = torch.ones_like(gap)
-    gain = torch.where(whole, one, VELOCITY_GAIN).masked_fill(~hit, 0)
+    gain = torch.where(memory.sightings <= 1, one, VELOCITY_GAIN).masked_fill(~hit, 0)
     measured = (position - memory.position) / gap.unsqueeze(2)
     velocity = memory.velocity + gain.unsqueeze(2) * (measured - memory.velocity)
     smooth = torch.lerp(memory.size, size, torch.where(new, one, SIZE_GAIN).unsqueeze(2))

@@ -82,6 +82,7 @@ class IdentityOracle:
         self.known: list[Known | None] = [None] * places
         self.next_id = 0
         self.places: dict[int, int] = {}  # which remembered object each detection of the last frame is
+        self.velocities: dict[int, Any] = {}  # how those that were seen move; not at all after a gap
 
     def recognise(self, shown: list[Shown], *, elapsed: float = 1.0) -> list[int | None]:
         """Give the identity of each detection, ``None`` for those that go."""
@@ -136,11 +137,14 @@ class IdentityOracle:
 
         free = sorted(range(len(self.known)), key=lambda p: -waiting(p))
         sighted = {place[n]: n for n, one in enumerate(shown) if one.seen and n in place}
+        self.velocities = {}
         for p, known in enumerate(self.known):
             if known is None:
                 continue
             if p in sighted:
+                lost = known.unseen > 0
                 measure(known, shown[sighted[p]], elapsed)
+                self.velocities[sighted[p]] = np.zeros(2) if lost else known.velocity
             else:
                 known.unseen += elapsed
                 self.known[p] = None if known.unseen > rules.WAIT else known
@@ -153,7 +157,7 @@ class IdentityOracle:
 def measure(known: Known, one: Shown, elapsed: float) -> None:
     """Take in a sighting of a remembered object."""
     gap = known.unseen + elapsed
-    gain = 1.0 if known.sightings <= 1 or known.unseen > 0 else rules.VELOCITY_GAIN
+    gain = 1.0 if known.sightings <= 1 else rules.VELOCITY_GAIN
     known.velocity = known.velocity + gain * ((one.position - known.position) / gap - known.velocity)
     known.size = known.size + rules.SIZE_GAIN * (one.size - known.size)
     known.previous, known.position = known.position, one.position

@@ -321,10 +321,11 @@ class SteadyOracle:
         ]
         for number, (one, track_id) in enumerate(zip(found, people.recognise(shown), strict=True)):
             one["track_id"] = track_id
-            if self.velocity:
+            stays = one["place"] >= 0 and memories[one["place"]].track_id == track_id
+            if self.velocity and not stays:
                 one["velocity"] = memories[one["place"]].velocity if one["place"] >= 0 else (0.0, 0.0)
-                if shown[number].seen and number in people.places:
-                    one["velocity"] = tuple(people.known[people.places[number]].velocity)
+                if number in people.velocities:
+                    one["velocity"] = tuple(people.velocities[number])
         self.next_id[stream] = people.next_id
         return [one for one in found if one["track_id"] is not None]
 

@@ -101,8 +101,8 @@ def load_detector(name: str, *, adapter: str | None = None, head: str | None = N
     Args:
         name: ``"faces"`` for CenterFace, ``"file.onnx"`` for a network that ``head`` says how to read, else
             ``"package.module:callable"`` or ``"folder/file.py:callable"``; packages are also looked for in the
-            current folder. A torch module is moved to ``device`` and put into ``eval``
-            mode. The names of the classes come from ``class_names`` of the callable, or else of its module.
+            current folder. A torch module is moved to ``device`` and put into ``eval`` mode. The names of the classes
+            come from ``class_names`` of the callable, or else of its module.
         adapter: One of `ADAPTERS`, for a callable that does not return HeadMaps.
         head: One of `heatprop.running.onnx_detectors.HEADS`, for an ONNX file.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or any other device that torch knows.
