@@ -63,6 +63,13 @@ def fuzz(session: nox.Session) -> None:
     session.run("pytest", "tests/sessions/test_fuzz.py", *session.posargs, env=ONE_THREAD)
 
 
+@nox.session
+def export(session: nox.Session) -> None:
+    """Compare exported files with their modules on 500 random frames each and on real clips. EXPORT_FRAMES: fewer."""
+    session.install(*TORCH_NEWEST, *TEST_TOOLS, "-e", ".[all]")
+    session.run("pytest", "tests/sessions/test_export_parity.py", "-s", *session.posargs)
+
+
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
     """Run the command line's tests on the lowest versions that pyproject.toml allows, of all extras but timm."""

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NEED_EXTRAS = {  # run by tests/extras/test_*_document.py
     ROOT / "docs/camera-motion.md",
+    ROOT / "docs/export.md",
     ROOT / "docs/supervision.md",
     ROOT / "docs/synthetic.md",
     ROOT / "docs/training-data.md",

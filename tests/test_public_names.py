@@ -14,7 +14,7 @@ import heatprop
 
 PACKAGE = Path(heatprop.__file__).parent
 ROOT = PACKAGE.parents[1]
-FOLDERS = ["evaluation", "formats", "maps", "offline", "reports"]
+FOLDERS = ["evaluation", "export", "formats", "maps", "offline", "reports", "streams"]
 
 # What evaluation exported before the readers got a folder of their own; it must stay.
 EVALUATION = [

@@ -39,8 +39,8 @@ ROWS = [
     {"evaluation"},
     {"offline"},
     {"__init__"},  # of the package: the public names, and the version for who stands above
-    {"formats", "birds_eye", "centernet", "plots"},
-    {"maps", "video", "faces", "centernet.data"},
+    {"formats", "birds_eye", "centernet", "plots", "streams"},
+    {"maps", "video", "faces", "centernet.data", "export"},
     {"synthetic", "centernet.training", "running", "reports", "tuning"},
     {"reproducing", "demo"},
     {"cli"},

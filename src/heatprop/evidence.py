@@ -21,10 +21,10 @@ def seen_cells(maps: HeadMaps, *, stride: float) -> Tensor | None:
     limit = torch.finfo(torch.float32).max / (8 * max(stride, 1.0))
     seen = None
     if maps.offset is not None:
-        seen = maps.offset.float().abs().amax(1, keepdim=True) <= limit  # false for NaN too
+        seen = _both(maps.offset.float().abs() <= limit)  # false for NaN too
     if maps.size is not None:
         size = maps.size.float()
-        sound = (size.amin(1, keepdim=True) >= 0) & (size.amax(1, keepdim=True) <= limit)
+        sound = _both((size >= 0) & (size <= limit))
         seen = sound if seen is None else seen & sound
     return seen
 
@@ -64,6 +64,11 @@ def read_at(field: Tensor, place: Tensor) -> Tensor:
     """Read maps ``(B, D, H, W)`` at flat positions ``y * W + x``, ``(B, K)``: ``(B, K, D)``."""
     index = place.unsqueeze(1).expand(-1, field.shape[1], -1)  # (B, D, K)
     return field.flatten(2).gather(2, index).transpose(1, 2)
+
+
+def _both(channels: Tensor) -> Tensor:
+    """Whether both channels of ``(B, 2, H, W)`` hold; compared before reduced, as ONNX's minimum skips NaN."""
+    return channels[:, :1] & channels[:, 1:]
 
 
 def _clamped(scores: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import typer
 from heatprop import __version__
 from heatprop.cli.demo import demo
 from heatprop.cli.eval import eval_app
+from heatprop.cli.export import export
 from heatprop.cli.make_benchmark import make_benchmark
 from heatprop.cli.reproduce import reproduce
 from heatprop.cli.run import TakesFiles, run
@@ -39,6 +40,7 @@ app.command(cls=TakesFiles)(run)
 app.command()(demo)
 app.add_typer(eval_app, name="eval")
 app.command()(tune)
+app.command()(export)
 app.command("suggest-radius")(suggest_radius_for)
 app.command()(make_benchmark)
 app.command()(reproduce)

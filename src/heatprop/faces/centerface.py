@@ -101,6 +101,23 @@ class CenterFace:
         rows, columns = _round_up(H, _STRIDE) // _STRIDE, _round_up(W, _STRIDE) // _STRIDE
         return tuple(torch.from_numpy(each)[:, :, :rows, :columns].to(frames.device) for each in maps)
 
+    def onnx_model(self, height: int, width: int) -> Any:
+        """Give the network as an ONNX graph that does what a call does, to be joined to a memory.
+
+        `heatprop.export.export_onnx` calls it.
+
+        Args:
+            height: Of the frames, in pixels.
+            width: Of the frames, in pixels.
+
+        Returns:
+            An ``onnx.ModelProto``: one input ``(B, 3, height, width)``, ``float32``, and the outputs of a call.
+        """
+        model = onnx.load_model_from_string(_dynamic_model(self.weights, self._outputs))
+        _pad_frames(model.graph, _round_up(height, _MULTIPLE) - height, _round_up(width, _MULTIPLE) - width)
+        _cut_maps(model.graph, _round_up(height, _STRIDE) // _STRIDE, _round_up(width, _STRIDE) // _STRIDE)
+        return model
+
     def __repr__(self) -> str:
         return f"CenterFace({str(self.weights)!r}, device={self.device!r})"
 
@@ -172,6 +189,26 @@ def _dynamic_model(weights: Path, outputs: tuple[str, ...]) -> bytes:
             dimensions = value.type.tensor_type.shape.dim
             dimensions[0].dim_param, dimensions[2].dim_param, dimensions[3].dim_param = "batch", *sides
     return bytes(model.SerializeToString())
+
+
+def _pad_frames(graph: Any, below: int, right: int) -> None:
+    """Put black below the frames and on their right, as a node of opset 9."""
+    if below or right:
+        frames = graph.input[0].name
+        for node in graph.node:
+            node.input[:] = ["padded" if name == frames else name for name in node.input]
+        pads = [0, 0, 0, 0, 0, 0, below, right]
+        graph.node.insert(0, onnx.helper.make_node("Pad", [frames], ["padded"], name="pad", pads=pads, value=0.0))
+
+
+def _cut_maps(graph: Any, rows: int, columns: int) -> None:
+    """Cut the maps to the cells inside the frame, as nodes of opset 9."""
+    for output in graph.output:
+        whole, output.name = output.name, f"{output.name}_inside"
+        cut = onnx.helper.make_node("Slice", [whole], [output.name], name=f"cut_{whole}")
+        for name, value in (("axes", [2, 3]), ("starts", [0, 0]), ("ends", [rows, columns])):
+            cut.attribute.append(onnx.helper.make_attribute(name, value))
+        graph.node.append(cut)
 
 
 def _keep(entries: Any, wanted: Callable[[Any], bool]) -> None:
