@@ -40,10 +40,25 @@ def test_coasting_is_honest_about_age_and_evidence():
     propagator, [*_, seen] = toy.still([{(0, 4, 6): 0.9}] * 3)
     [found] = propagator.coast(4).unpad()
     assert (found["ages"].tolist(), found["carried"].tolist(), found["network_scores"].tolist()) == ([3], [True], [0])
-    for name in ("boxes", "scores", "track_ids", "cells"):
+    for name in ("boxes", "track_ids", "cells"):
         assert torch.equal(found[name], seen[name]), name
+    torch.testing.assert_close(found["scores"], seen["scores"] * 0.98**4)
     assert found["extras"] == {}
     assert propagator.state.unseen[0, 0] == 4
+
+
+@pytest.mark.parametrize(("alpha", "left"), [(1.0, 9), (0.5, 3), (0.0, 0)])
+def test_without_evidence_a_score_fades_to_alpha_of_it_and_ends_at_the_threshold(alpha, left):
+    propagator, _ = toy.still([{(0, 4, 6): 0.8}], alpha=alpha, score_threshold=0.1)
+    scores = [propagator.coast().scores[0, 0].item() for _ in range(9)]
+    assert scores == pytest.approx([0.8 * alpha**frames for frames in range(1, left + 1)] + [0.0] * (9 - left))
+    assert propagator.state.valid.any() == (left == 9)
+
+
+def test_coasted_objects_come_by_falling_score_however_long_they_are_known():
+    propagator, _ = toy.still([{(0, 4, 6): 0.9, (0, 2, 12): 0.8}])
+    found = propagator.coast(3).unpad()[0]
+    assert found["scores"].tolist() == sorted(found["scores"].tolist(), reverse=True)
 
 
 def test_coasting_before_the_first_frame_is_refused():

@@ -7,7 +7,7 @@ from comparing import assert_near
 from identity_oracle import IdentityOracle, Shown
 
 from heatprop import HeatmapPropagator
-from heatprop.identities import Identities, Sightings, recognise
+from heatprop.identities import Identities, Sightings, recognise, wait_for
 
 
 def empty(batch, places, dtype=torch.float64):
@@ -37,7 +37,7 @@ def random_frame(rng, places, tracklet_ids, *, coarse):
     return frame
 
 
-def oracle_ids(oracle, frame, elapsed=1.0):
+def oracle_ids(oracle, frame, unwatched):
     order = [n for n in np.argsort(frame["rank"]) if frame["kept"][n]]
     K = len(frame["rank"])
     shown = [
@@ -53,7 +53,7 @@ def oracle_ids(oracle, frame, elapsed=1.0):
         for n in order
     ]
     ids = np.full(K, -1)
-    for n, one in zip(order, oracle.recognise(shown, elapsed=elapsed), strict=True):
+    for n, one in zip(order, oracle.recognise(shown, unwatched=unwatched), strict=True):
         ids[n] = -1 if one is None else one
     return ids
 
@@ -67,9 +67,13 @@ def test_random_sequences_equal_plain_loops(seed, coarse):
     before = np.full((batch, K), -1)
     for _ in range(25):
         frames = [random_frame(rng, K, row, coarse=coarse) for row in before]
-        expected = np.stack([oracle_ids(o, f) for o, f in zip(oracles, frames, strict=True)])
+        unwatched = rng.choice([0.0, 0.25, 1.0, 2.0], batch)
+        for oracle, frames_more in zip(oracles, unwatched, strict=True):
+            oracle.wait(frames_more)
+        expected = np.stack([oracle_ids(*one) for one in zip(oracles, frames, unwatched, strict=True)])
         shown = Sightings(**{k: torch.from_numpy(np.stack([f[k] for f in frames])) for k in Sightings._fields})
-        who = recognise(memory, shown, next_id)
+        passed = torch.from_numpy(unwatched).unsqueeze(1)
+        who = recognise(wait_for(memory, frames=passed), shown, next_id, unwatched=passed)
         memory, next_id, before = who.memory, who.next_id, expected
         np.testing.assert_array_equal(who.track_ids.numpy(), expected)
         np.testing.assert_array_equal(next_id.numpy(), [o.next_id for o in oracles])

@@ -167,8 +167,9 @@ def test_coasted_objects_stay_are_carried_and_do_not_age():
     seen = detector(frames[:, 0])
     for t in (1, 2):
         found = detector(frames[:, t])
-        for name in ("boxes", "scores", "labels", "ages", "track_ids", "valid"):
+        for name in ("boxes", "labels", "ages", "track_ids", "valid"):
             assert torch.equal(getattr(found, name), getattr(seen, name)), name
+        assert_close(found.scores, seen.scores * 0.98**t)
         assert torch.equal(found.carried, found.valid)
         assert not found.network_scores.any()
         assert (detector.state.unseen[seen.valid] == t).all()

@@ -44,6 +44,7 @@ def test_an_option_alone_equals_the_oracle(number, radius):
     option, carry = SINGLE[number], ["balanced", "network"][(number + radius) % 2]
     maps = toy.crowd(radius, frames=5, shape=(2, 7, 8), density=0.3)
     comparing.assert_steady_equals(maps, radius=radius, carry=carry, coast=True, **option)
+    comparing.assert_steady_equals(maps, radius=radius, carry=carry, coast=number % 2 == 0, dt=True, **option)
 
 
 def mixed(seed):
@@ -66,7 +67,8 @@ def test_mixed_options_equal_the_oracle(seed):
     heatmap[:, 2, :, ::2, ::3] = [np.nan, np.inf, -np.inf][seed % 3]
     heatmap[:, 4] = 0
     maps = maps._replace(heatmap=heatmap, offset=3 * maps.offset - 1)
-    comparing.assert_steady_equals(maps, shift=kind, coast=seed % 2 == 0, reset=seed % 5 == 0, **mixed(seed))
+    how = {"coast": seed % 2 == 0, "reset": seed % 5 == 0, "dt": seed % 3 != 1}
+    comparing.assert_steady_equals(maps, shift=kind, **how, **mixed(seed))
 
 
 @pytest.mark.parametrize("options", [STEADY, STEADY | {"top_k": 4}, STEADY | {"score_threshold": 0.0}], ids=str)
@@ -87,10 +89,11 @@ def test_ties_equal_the_oracle(levels, average, once):
 
 def test_the_sequences_exercise_every_rule():
     """The comparisons above would say little about maps on which nothing happens."""
-    maps, events = toy.crowd(0, frames=12, shape=(2, 9, 9), density=0.3), {}
+    maps, events = toy.crowd(2, frames=16, shape=(2, 9, 9), density=0.3), {}
     maps.heatmap[:, 5:8] = 0
-    for options in (STEADY, STEADY | {"max_unseen": 0, "average": "arithmetic"}):
-        oracle = comparing.assert_steady_equals(maps, shift="translation", **options)
+    drops, fades = {"max_unseen": 0, "average": "arithmetic"}, {"score_threshold": 0.3, "alpha": 0.7}
+    for options in (STEADY, STEADY | drops, STEADY | fades):
+        oracle = comparing.assert_steady_equals(maps, shift="translation", dt=True, **options)
         events = {name: events.get(name, 0) + count for name, count in oracle.events.items()}
     assert min(events.values()) > 5, events
 

@@ -247,7 +247,7 @@ def test_knobs_of_functions_are_keywords_with_a_default(name):
 @pytest.mark.parametrize("method", ["forward", "forward_chunk"])
 def test_forward_takes_maps_by_place_and_the_rest_by_keyword(method):
     parameters = inspect.signature(getattr(heatprop.HeatmapPropagator, method)).parameters
-    assert list(parameters) == ["self", "heatmap", "offset", "size", "extras", "reset", "shift"]
+    assert list(parameters) == ["self", "heatmap", "offset", "size", "extras", "reset", "shift", "dt"]
     assert [parameters[name].kind.name for name in ("extras", "reset", "shift")] == ["KEYWORD_ONLY"] * 3
 
 

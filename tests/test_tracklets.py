@@ -266,7 +266,7 @@ def test_the_newer_fields_move_with_the_module_and_are_not_saved():
     assert propagator.state_dict() == {}
     state = propagator.to("meta").state
     assert {state.position.device.type, state.velocity.device.type, state.unseen.device.type} == {"meta"}
-    assert (state.position.shape, state.velocity.shape, state.unseen.dtype) == ((2, 100, 2), (2, 100, 2), torch.int32)
+    assert (state.position.shape, state.velocity.shape, state.unseen.dtype) == ((2, 100, 2), (2, 100, 2), torch.float64)
 
 
 def test_the_state_is_what_was_returned():

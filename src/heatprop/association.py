@@ -45,11 +45,12 @@ def detect(
     memories = recall(maps.extras, sights, prior, options.remembered)
     extras |= show(memories, lean, options.remembered)
     if options.motion is not None and maps.extras is not None:
-        names = names._replace(velocity=read_velocity(maps.extras[options.motion], sights, prior))
+        names = change_fields(names, velocity=read_velocity(maps.extras[options.motion], sights, prior))
     score = found.scores if options.carry == "balanced" else found.network_scores
     carried = valid & (found.network_scores < options.score_threshold)
     detections = to_detections(found, names.track_ids, valid, carried=carried, extras=extras)
-    return detections, change_fields(pack_tracklets(found, score, valid, names), **memories.fields())
+    tracklets = pack_tracklets(found, score, valid, names, unwatched=torch.zeros_like(prior.unwatched))
+    return detections, change_fields(tracklets, **memories.fields())
 
 
 def find_source(
@@ -177,7 +178,7 @@ def name_by_memory(
         owner_id=prior.track_id.gather(1, owner).masked_fill(nobody, -2),
         rank=rank,
     )
-    who = recognise(Identities.beside(prior), shown, prior.next_id)
+    who = recognise(Identities.beside(prior), shown, prior.next_id, unwatched=prior.unwatched.unsqueeze(1))
     velocity = torch.zeros_like(candidates.positions)
     if options.velocity:
         velocity = choose_velocity(candidates, who, prior)
@@ -210,7 +211,7 @@ def choose_velocity(candidates: Candidates, who: Recognition, prior: Tracklets) 
     return torch.where(stays.unsqueeze(2), measured, elsewhere)
 
 
-def pack_tracklets(found: Candidates, score: Tensor, valid: Tensor, names: Names) -> Tracklets:
+def pack_tracklets(found: Candidates, score: Tensor, valid: Tensor, names: Names, *, unwatched: Tensor) -> Tracklets:
     """Keep of the ordered candidates what the next frame inherits from."""
 
     def own(field: Tensor) -> Tensor:
@@ -232,6 +233,7 @@ def pack_tracklets(found: Candidates, score: Tensor, valid: Tensor, names: Names
         velocity=names.velocity,
         unseen=found.unseen,
         **names.known.fields(),
+        unwatched=unwatched,
     )
 
 

@@ -26,7 +26,7 @@ class Candidates(NamedTuple):
         positions: Centres ``(x, y)``, shape ``(B, K, 2)``, in cells.
         boxes: ``(x1, y1, x2, y2)`` (Eq. 1), shape ``(B, K, 4)``, in pixels.
         ages: Tracklet length $l$ with this frame, shape ``(B, K)``, ``int32``.
-        unseen: Frames in a row in which the network's score was below the threshold, shape ``(B, K)``, ``int32``.
+        unseen: Frames in a row in which the network's score was below the threshold, shape ``(B, K)``.
         owner: Tracklet whose square each lies in, shape ``(B, K)``, ``int64``; K where there is none.
         network_sizes: The network's own sizes ``(w, h)``, shape ``(B, K, 2)``, in cells; 0 for points.
     """

@@ -11,12 +11,12 @@ from heatprop.structures import HeadMaps, Tracklets
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _PAIRS = ("size", "position", "velocity", "known_position", "known_previous", "known_size", "known_velocity")
-_FLOATING = ("score", "known_unseen", "extras", *_PAIRS)
+_FLOATING = ("score", "known_unseen", "unwatched", "extras", *_PAIRS)
 _MASKS = ("valid", "has_extras")
-_WHOLE = ("label", "x", "y", "length", "track_id", "next_id", "unseen", "known_id", "known_label", "known_sightings")
+_WHOLE = ("label", "x", "y", "length", "track_id", "next_id", "known_id", "known_label", "known_sightings")
 _NOT_NEGATIVE = (
     *("label", "x", "y", "length", "size", "next_id", "unseen"),
-    *("known_label", "known_size", "known_unseen", "known_sightings"),
+    *("known_label", "known_size", "known_unseen", "known_sightings", "unwatched"),
 )
 _HINTS = {
     2: "add the batch and class dimensions with heatmap[None, None]",
@@ -171,6 +171,8 @@ def check_state(state: Tracklets) -> None:
     for name, field in state._asdict().items():
         if field is not None or name not in Tracklets._field_defaults:
             check_tensor(f"state.{name}", field, floating=name in _FLOATING)
+            if name == "unseen":
+                check_real("state.unseen", field)
             if name in _MASKS and field.dtype != torch.bool:
                 raise TypeError(f"state.{name} must be a bool tensor, got {field.dtype}")
             if name in _WHOLE and (field.is_complex() or field.is_floating_point() or field.dtype == torch.bool):
@@ -180,7 +182,7 @@ def check_state(state: Tracklets) -> None:
         raise ValueError(f"state.valid must have shape (B, K), got {leading}")
     for name, field in state._asdict().items():
         if field is not None:
-            wanted = {"next_id": leading[:1]}.get(name, (*leading, 2) if name in _PAIRS else leading)
+            wanted = leading[:1] if name in ("next_id", "unwatched") else (*leading, 2) if name in _PAIRS else leading
             if name in ("extras", "has_extras"):  # as wide as what is remembered
                 wanted = (*leading, *(field.shape[2:3] or ("R",)))
             if tuple(field.shape) != wanted:

@@ -31,10 +31,10 @@ class VideoDetector(nn.Module):
         adapter: One of :mod:`heatprop.adapters` or any function from the detector's output to
             :class:`heatprop.HeadMaps`.
         every: The detector looks only at every n-th frame, starting with the first, and the memory fills in the others
-            (`HeatmapPropagator.coast`): their detections are ``carried``, keep their score and age, and have the extras
-            that are remembered; the others are 0, since nothing was read. After a reset of any stream, the detector
-            looks at that frame of the whole batch, and the count starts again there. With n > 1, a ``reset`` mask waits
-            for the device.
+            (`HeatmapPropagator.coast`): their detections are ``carried``, fade a little, keep their age, and have the
+            extras that are remembered; the others are 0, since nothing was read. After a reset of any stream, the
+            detector looks at that frame of the whole batch, and the count starts again there. With n > 1, a ``reset``
+            mask waits for the device.
 
     Raises:
         TypeError: If ``detector`` or ``adapter`` cannot be called, ``propagator`` is not a HeatmapPropagator, or

@@ -24,6 +24,8 @@ FORESIGHT = 10.0
 """Frames for which an unseen object is expected to move on."""
 VELOCITY_GAIN, SIZE_GAIN = 0.2, 0.5
 """Share of a new measurement in the remembered velocity and size; the first measured velocity counts whole."""
+SLACK = 1.0
+"""How much larger the boxes of an object count that was seen only once, for each frame that nobody looked at."""
 
 
 KNOWN = ("id", "label", "position", "previous", "size", "velocity", "unseen", "sightings")
@@ -113,7 +115,7 @@ class Recognition(NamedTuple):
     memory: Identities
 
 
-def recognise(memory: Identities, shown: Sightings, next_id: Tensor, *, elapsed: float | Tensor = 1.0) -> Recognition:
+def recognise(memory: Identities, shown: Sightings, next_id: Tensor, *, unwatched: float | Tensor = 0.0) -> Recognition:
     """Give every detection of a frame its identity.
 
     First come those that the network itself shows, each as the remembered object that it looks most like. A detection
@@ -123,14 +125,15 @@ def recognise(memory: Identities, shown: Sightings, next_id: Tensor, *, elapsed:
         memory: The objects that are remembered.
         shown: What may become a detection.
         next_id: The first identity not yet given, shape ``(B,)``, ``int64``.
-        elapsed: Frames since the last call, a number or shape ``(B, 1)``.
+        unwatched: How many of the frames that have passed nobody looked at, a number or shape ``(B, 1)``. They count as
+            unseen already.
 
     Returns:
         Identities, and what is remembered.
     """
     M = memory.track_id.shape[1]
     linked = shown.owner_id.unsqueeze(2) == memory.track_id.unsqueeze(1)  # (B, K, M)
-    scores, allowed = compare(memory, shown, linked, elapsed=elapsed)
+    scores, allowed = compare(memory, shown, linked, unwatched=unwatched)
     match = match_greedily(scores, allowed, shown.rank)
     taken = mark(match, M)
     link = torch.where(linked, torch.arange(M, device=match.device), M).amin(2)
@@ -144,28 +147,33 @@ def recognise(memory: Identities, shown: Sightings, next_id: Tensor, *, elapsed:
     ids = torch.where(match < M, memory.track_id.gather(1, match.clamp(max=M - 1)), ids)
     ids = torch.where(kept, ids, -1)
     seen = shown.seen()
-    after = remember(memory, shown, ids, place, seen, elapsed=elapsed)
+    after = remember(memory, shown, ids, place, seen, unwatched=unwatched)
     known = seen & (place < M)
     at = place.clamp(max=M - 1)
-    lost = memory.unseen.gather(1, at) > 0  # until now: it may have turned since its velocity was measured
+    lost = memory.unseen.gather(1, at) > unwatched  # until now: it may have turned since its velocity was measured
     velocity = after.velocity.gather(1, at.unsqueeze(2).expand(-1, -1, 2)).masked_fill(lost.unsqueeze(2), 0)
     return Recognition(ids, kept, next_id + fresh.sum(1), known, velocity, after)
 
 
-def compare(memory: Identities, shown: Sightings, linked: Tensor, *, elapsed: float | Tensor) -> tuple[Tensor, Tensor]:
+def compare(
+    memory: Identities, shown: Sightings, linked: Tensor, *, unwatched: float | Tensor
+) -> tuple[Tensor, Tensor]:
     """Say how much each detection looks like each object, and whether it may be that at all.
 
     Args:
         memory: The objects that are remembered.
         shown: What may become a detection.
         linked: Whether it lies in the square of the object's tracklet, shape ``(B, K, M)``, ``bool``.
-        elapsed: Frames since the last call.
+        unwatched: As in `recognise`. The boxes of an object that was seen only once, so that nobody knows how it moves,
+            count as larger for each of these frames.
 
     Returns:
         Scores, and which pairs may be, shape ``(B, K, M)`` each.
     """
-    ahead = (memory.unseen + elapsed).clamp(max=FORESIGHT).unsqueeze(2)
-    overlap = iou_of(shown.positions, shown.sizes, memory.position + memory.velocity * ahead, memory.size)
+    ahead = (memory.unseen + 1).clamp(max=FORESIGHT).unsqueeze(2)
+    expected = memory.position + memory.velocity * ahead
+    slack = (1 + SLACK * (memory.sightings <= 1) * unwatched).unsqueeze(2)
+    overlap = iou_of(shown.positions, shown.sizes, expected, memory.size, slack)
     sure = shown.scores >= SURE
     least = torch.full_like(shown.scores, SEEN_IOU).masked_fill_(sure, SURE_IOU).masked_fill_(~shown.seen(), torch.inf)
     label = memory.label.masked_fill(memory.track_id < 0, -1)
@@ -186,11 +194,16 @@ def agreement(memory: Identities, positions: Tensor) -> Tensor:
     return along.mul_(step.square_().sum(1).clamp_(min=1e-12).rsqrt_())
 
 
-def iou_of(centre: Tensor, size: Tensor, other_centre: Tensor, other_size: Tensor) -> Tensor:
-    """Divide the common area of K and M boxes by the area of their union, shape ``(B, K, M)``; NaN where that is 0."""
+def iou_of(centre: Tensor, size: Tensor, other_centre: Tensor, other_size: Tensor, scale: Tensor) -> Tensor:
+    """Divide the common area of K and M boxes by the area of their union, shape ``(B, K, M)``; NaN where that is 0.
+
+    Both boxes of a pair count as ``scale`` times as wide and high, shape ``(B, M, 1)``.
+    """
     a, b, half, other_half = (x.transpose(1, 2) for x in (centre, other_centre, size / 2, other_size / 2))  # (B, 2, K)
-    low = torch.maximum((a - half).unsqueeze(3), (b - other_half).unsqueeze(2))
-    side = torch.minimum((a + half).unsqueeze(3), (b + other_half).unsqueeze(2)).sub_(low).clamp_(min=0)
+    way = (a.unsqueeze(3) - b.unsqueeze(2)) / scale.transpose(1, 2).unsqueeze(2)  # (B, 2, K, M)
+    half, other_half = half.unsqueeze(3), other_half.unsqueeze(2)
+    low = torch.maximum(way - half, -other_half)
+    side = torch.minimum(way + half, other_half).sub_(low).clamp_(min=0)
     common = side[:, 0] * side[:, 1]  # (B, K, M)
     return common / (size.prod(2).unsqueeze(2) + other_size.prod(2).unsqueeze(1)).sub_(common)
 
@@ -204,7 +217,7 @@ def claim_first(shown: Sightings, claims: Tensor) -> Tensor:
 
 
 def remember(
-    memory: Identities, shown: Sightings, ids: Tensor, place: Tensor, seen: Tensor, *, elapsed: float | Tensor
+    memory: Identities, shown: Sightings, ids: Tensor, place: Tensor, seen: Tensor, *, unwatched: float | Tensor
 ) -> Identities:
     """Measure the objects that were seen, take in new ones, and forget whom nobody has seen for long.
 
@@ -214,7 +227,7 @@ def remember(
         ids: Identity of each detection, shape ``(B, K)``, ``int64``.
         place: Which object each is, shape ``(B, K)``, ``int64``; M where none.
         seen: Which of them the network shows, shape ``(B, K)``, ``bool``.
-        elapsed: Frames since the last call.
+        unwatched: As in `recognise`.
 
     Returns:
         The objects that are remembered.
@@ -230,7 +243,7 @@ def remember(
     boxes = torch.cat([shown.positions, shown.sizes], dim=2)
     boxes = boxes.gather(1, source.unsqueeze(2).expand(-1, -1, 4))  # (B, M, 4)
     position, size = boxes[:, :, :2], boxes[:, :, 2:]
-    gap = memory.unseen + elapsed
+    gap = memory.unseen + 1
     one = torch.ones_like(gap)
     gain = torch.where(memory.sightings <= 1, one, VELOCITY_GAIN).masked_fill(~hit, 0)
     measured = (position - memory.position) / gap.unsqueeze(2)

@@ -11,7 +11,12 @@ VELOCITY_GAIN = 0.2
 
 
 def predict(
-    tracklets: Tracklets, shape: tuple[int, ...], options: PropagatorOptions, *, shift: Tensor | None
+    tracklets: Tracklets,
+    shape: tuple[int, ...],
+    options: PropagatorOptions,
+    *,
+    shift: Tensor | None,
+    frames: Tensor | None = None,
 ) -> tuple[Tracklets, Tensor | None]:
     """Move tracklets to where they are expected; those whose centre leaves the map are dropped.
 
@@ -23,6 +28,7 @@ def predict(
         options: The propagator's options. With ``velocity`` or ``motion`` each tracklet keeps moving. An object leaves
             when less than ``border`` of its box is expected inside the map, and less than in the last frame.
         shift: Motion of the picture from the last frame to this one (`moved_by`), or ``None``.
+        frames: How many frames lie between them, shape ``(B, 1)``; ``None`` for one.
 
     Returns:
         The moved tracklets; and which of them leave, shape ``(B, K)``, ``bool``, or ``None`` if nothing moves.
@@ -36,7 +42,7 @@ def predict(
         position = moved_by(position, place, shift)
         tracklets = change_fields(tracklets, **_move_known(tracklets, shift, W, H))
     if options.moves:
-        position = position + tracklets.velocity
+        position = position + (tracklets.velocity if frames is None else tracklets.velocity * frames.unsqueeze(2))
     # far outside is outside; numbers, because a tensor made from them would wait for the device
     position = torch.stack([position[:, :, 0].clamp(-1, W), position[:, :, 1].clamp(-1, H)], dim=2)
     whole = (position.floor() - tracklets.position.floor()).long()

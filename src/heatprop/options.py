@@ -190,6 +190,16 @@ NMS_WITHOUT_WINDOW = 0.5
 """Its ``nms_threshold`` with ``peak_kernel=1``: no window thins out the peaks of one object (docs/dense-heads.md)."""
 
 
+def steady_keywords(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options of the preset as keywords, some of them changed; others follow those."""
+    options = STEADY.as_keywords() | overrides
+    if "radius" in overrides and "max_radius" not in overrides:
+        options["max_radius"] = max(options["radius"], STEADY.max_radius)
+    if options["peak_kernel"] == 1 and "nms_threshold" not in overrides:
+        options["nms_threshold"] = NMS_WITHOUT_WINDOW
+    return options
+
+
 def option_help(name: str) -> str:
     """Return what the record says about one option, in plain words, for help texts.
 

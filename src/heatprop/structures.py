@@ -64,7 +64,8 @@ class Tracklets(NamedTuple):
         position: Centre ``(x, y)`` with sub-cell precision, shape ``(B, K, 2)``, in cells.
         velocity: Motion ``(dx, dy)``, shape ``(B, K, 2)``, in cells per frame, measured, or the network's with
             ``motion``; 0 without these options.
-        unseen: Frames in a row in which the network's own score was below the threshold, shape ``(B, K)``, ``int32``.
+        unseen: Frames in a row in which the network's own score was below the threshold, shape ``(B, K)``. Whole
+            numbers will do.
 
         known_id: The memory of identities (`heatprop.identities.Identities`), K places: who was seen, ``int64``;
             -1 in an empty place. Its fields are used with ``identity="memory"`` only.
@@ -79,8 +80,10 @@ class Tracklets(NamedTuple):
         extras: What is remembered of the extras that ``remember`` names, R numbers side by side in its order, places
             relative to the centre, shape ``(B, K, R)``; R is 0 without that option.
         has_extras: Which of these E extras the network has shown, shape ``(B, K, E)``, ``bool``.
+        unwatched: Frames since the last one that the network looked at, shape ``(B,)``: the time that was coasted.
 
-    All fields after ``next_id`` may be left out: the middle of the cell, at rest, seen, nobody known, no extras.
+    All fields after ``next_id`` may be left out: the middle of the cell, at rest, seen, nobody known, no extras, all
+    looked at.
     """
 
     label: Tensor
@@ -105,6 +108,7 @@ class Tracklets(NamedTuple):
     known_sightings: Tensor = None  # type: ignore[assignment]
     extras: Tensor = None  # type: ignore[assignment]
     has_extras: Tensor = None  # type: ignore[assignment]
+    unwatched: Tensor = None  # type: ignore[assignment]
 
     def map(self, change: Change) -> "Tracklets":
         """Change every field in the same way; fields that were left out stay so."""

@@ -142,8 +142,9 @@ def empty_tracklets(batch: int, count: int, *, device: torch.device | str | None
         next_id=zeros(dtype=torch.int64),
         position=zeros(count, 2, dtype=dtype),
         velocity=zeros(count, 2, dtype=dtype),
-        unseen=zeros(count, dtype=torch.int32),
+        unseen=zeros(count, dtype=dtype),
         **nobody(batch, count, device=device, dtype=dtype).fields(),
+        unwatched=zeros(dtype=dtype),
     )
 
 
@@ -209,6 +210,10 @@ def complete(tracklets: Tracklets, remembered: Sequence[Remembered] = ()) -> Tra
         tracklets = change_fields(tracklets, velocity=torch.zeros_like(tracklets.position))
     if tracklets.unseen is None:
         tracklets = change_fields(tracklets, unseen=torch.zeros_like(tracklets.length))
+    if not tracklets.unseen.is_floating_point():
+        tracklets = change_fields(tracklets, unseen=tracklets.unseen.to(tracklets.position.dtype))
+    if tracklets.unwatched is None:
+        tracklets = change_fields(tracklets, unwatched=tracklets.position.new_zeros(len(tracklets.next_id)))
     if any(getattr(tracklets, f"known_{name}") is None for name in KNOWN):
         B, K = tracklets.valid.shape
         known = nobody(B, K, device=tracklets.valid.device, dtype=tracklets.position.dtype)

@@ -141,6 +141,7 @@ def assert_state_equals(state, oracle, tolerance=1e-9):
         for name in FIELDS:
             value = arrays[name][stream][valid]
             assert_near(value, np.reshape([getattr(memory, name) for memory in memories], value.shape), tolerance, name)
+        assert arrays["unwatched"][stream] == oracle.unwatched[stream]
         known = oracle.people[stream].known
         known_ids = [-1 if one is None else one.track_id for one in known]
         assert arrays["known_id"][stream].tolist() == known_ids
@@ -180,8 +181,14 @@ def make_shift(kind, random, batch, shape):
     return torch.from_numpy(shift)
 
 
-def assert_steady_equals(maps, *, shift=None, coast=False, reset=False, without=None, tolerance=1e-10, **options):
-    """Feed a propagator and the oracle the same frames, motions, resets and skipped frames; return the oracle.
+TIMES = (0.25, 0.5, 1.0, 1.0, 1.5, 2.0, 4.0)
+"""Frames since the last call, of which a stream draws one; all exact in binary."""
+
+
+def assert_steady_equals(
+    maps, *, shift=None, coast=False, reset=False, dt=False, without=None, tolerance=1e-10, **options
+):
+    """Feed a propagator and the oracle the same frames, motions, resets and times, skip some; return the oracle.
 
     ``without`` tells the extras that are left out of a frame.
     """
@@ -193,20 +200,24 @@ def assert_steady_equals(maps, *, shift=None, coast=False, reset=False, without=
         now = now._replace(extras={name: value for name, value in now.extras.items() if name not in left_out})
         motion = make_shift(shift, random, batch, shape)
         mask = torch.from_numpy(random.random(batch) < 0.2) if reset else None
-        output = toy.feed(propagator, now, reset=mask, shift=motion)
+        passed = torch.from_numpy(random.choice(TIMES, batch)) if dt else None
+        output = toy.feed(propagator, now, reset=mask, shift=motion, dt=passed)
         expected = oracle.forward(
             *(numpy_or_none(value) for value in now[:3]),
             extras={name: value.numpy() for name, value in now.extras.items()},
             reset=numpy_or_none(mask),
             shift=numpy_or_none(motion),
+            dt=numpy_or_none(passed),
         )
         assert not oracle.tied_at_top_k, "rule 3 leaves this open: choose other maps"
         assert_frame_equals(output, expected, tolerance)
         assert_state_equals(propagator.state, oracle)
         if coast and time % 2:
             motion = make_shift(shift if shift != "flow" else None, random, batch, shape)
-            skipped = propagator.coast(2, shift=motion)
-            for found, stream in zip(skipped.unpad(), oracle.coast(2, numpy_or_none(motion)), strict=True):
+            passed = torch.from_numpy(random.choice(TIMES, batch)) if dt else None
+            skipped = propagator.coast(2, shift=motion, dt=passed)
+            coasted = oracle.coast(2, numpy_or_none(motion), numpy_or_none(passed))
+            for found, stream in zip(skipped.unpad(), coasted, strict=True):
                 np.testing.assert_allclose(found["boxes"].numpy(), np.reshape([d["box"] for d in stream], (-1, 4)))
                 for name, key in (("scores", "score"), ("ages", "age"), ("track_ids", "track_id"), ("cells", "cell")):
                     assert found[name].tolist() == [pytest.approx(d[key]) for d in stream]

@@ -47,12 +47,14 @@ class Shown:
         return self.score >= rules.SURE
 
 
-def similarity(one: Shown, known: Known, elapsed: float) -> float | None:
+def similarity(one: Shown, known: Known, unwatched: float) -> float | None:
     """How much a detection looks like an object; ``None`` where it cannot be that."""
     if not one.seen or one.label != known.label:
         return None
-    ahead = min(known.unseen + elapsed, rules.FORESIGHT)
-    overlap = iou(one.position, one.size, known.position + known.velocity * ahead, known.size)
+    ahead = min(known.unseen + 1, rules.FORESIGHT)
+    times = 1 + rules.SLACK * unwatched if known.sightings <= 1 else 1.0
+    expected = known.position + known.velocity * ahead
+    overlap = iou(one.position, times * one.size, expected, times * known.size)
     if not overlap >= (rules.SURE_IOU if one.sure else rules.SEEN_IOU):
         return None
     speed = max(math.hypot(*known.velocity), 1e-6)
@@ -84,9 +86,9 @@ class IdentityOracle:
         self.places: dict[int, int] = {}  # which remembered object each detection of the last frame is
         self.velocities: dict[int, Any] = {}  # how those that were seen move; not at all after a gap
 
-    def recognise(self, shown: list[Shown], *, elapsed: float = 1.0) -> list[int | None]:
+    def recognise(self, shown: list[Shown], *, unwatched: float = 0.0) -> list[int | None]:
         """Give the identity of each detection, ``None`` for those that go."""
-        match = self._match(shown, elapsed)
+        match = self._match(shown, unwatched)
         claimed = {self.known[place].track_id for place in match.values()}
         ids: list[int | None] = [self.known[match[n]].track_id if n in match else None for n in range(len(shown))]
         place, used = dict(match), set()
@@ -103,25 +105,25 @@ class IdentityOracle:
         for n in range(len(shown)):
             if ids[n] is None and n not in gone:
                 ids[n], self.next_id = self.next_id, self.next_id + 1
-        self._remember(shown, ids, place, elapsed)
+        self._remember(shown, ids, place, unwatched)
         self.places = place
         return ids
 
-    def wait(self) -> None:
-        """Let a frame pass that nobody looks at."""
+    def wait(self, frames: float) -> None:
+        """Let frames pass that nobody looks at."""
         for place, known in enumerate(self.known):
             if known is not None:
-                known.unseen += 1
+                known.unseen += frames
                 self.known[place] = None if known.unseen > rules.WAIT else known
 
     def _holds(self, track_id: int | None) -> bool:
         return any(known is not None and known.track_id == track_id for known in self.known)
 
-    def _match(self, shown: list[Shown], elapsed: float) -> dict[int, int]:
+    def _match(self, shown: list[Shown], unwatched: float) -> dict[int, int]:
         pairs = []
         for n, one in enumerate(shown):
             for place, known in enumerate(self.known):
-                value = None if known is None else similarity(one, known, elapsed)
+                value = None if known is None else similarity(one, known, unwatched)
                 if value is not None:
                     pairs.append((-math.floor((value + 4) * STEPS), n, place))
         match: dict[int, int] = {}
@@ -130,7 +132,7 @@ class IdentityOracle:
                 match[n] = place
         return match
 
-    def _remember(self, shown: list[Shown], ids: list[int | None], place: dict[int, int], elapsed: float) -> None:
+    def _remember(self, shown: list[Shown], ids: list[int | None], place: dict[int, int], unwatched: float) -> None:
         def waiting(p: int) -> float:
             known = self.known[p]
             return -1 if p in place.values() else math.inf if known is None else known.unseen
@@ -142,11 +144,11 @@ class IdentityOracle:
             if known is None:
                 continue
             if p in sighted:
-                lost = known.unseen > 0
-                measure(known, shown[sighted[p]], elapsed)
+                lost = known.unseen > unwatched
+                measure(known, shown[sighted[p]])
                 self.velocities[sighted[p]] = np.zeros(2) if lost else known.velocity
             else:
-                known.unseen += elapsed
+                known.unseen += 1
                 self.known[p] = None if known.unseen > rules.WAIT else known
         for n, one in enumerate(shown):
             if one.seen and one.sure and n not in place and ids[n] is not None:
@@ -154,9 +156,9 @@ class IdentityOracle:
                 self.known[free.pop(0)] = new
 
 
-def measure(known: Known, one: Shown, elapsed: float) -> None:
+def measure(known: Known, one: Shown) -> None:
     """Take in a sighting of a remembered object."""
-    gap = known.unseen + elapsed
+    gap = known.unseen + 1
     gain = 1.0 if known.sightings <= 1 else rules.VELOCITY_GAIN
     known.velocity = known.velocity + gain * ((one.position - known.position) / gap - known.velocity)
     known.size = known.size + rules.SIZE_GAIN * (one.size - known.size)

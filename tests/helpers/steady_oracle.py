@@ -56,12 +56,12 @@ def move(position, cell, shift):
     return moved if all(math.isfinite(value) for value in moved) else position
 
 
-def predict(memory, shape, shift, *, velocity, border):
+def predict(memory, shape, shift, *, velocity, border, frames=1.0):
     """The tracklet where it should be in the next frame; None outside the map."""
     _, height, width = shape
     x, y = move(memory.position, (memory.x, memory.y), shift)
     if velocity:
-        x, y = x + memory.velocity[0], y + memory.velocity[1]
+        x, y = x + frames * memory.velocity[0], y + frames * memory.velocity[1]
     new = (min(max(x, -1.0), float(width)), min(max(y, -1.0), float(height)))
     column = memory.x + math.floor(new[0]) - math.floor(memory.position[0])
     row = memory.y + math.floor(new[1]) - math.floor(memory.position[1])
@@ -113,14 +113,15 @@ class SteadyOracle:
         self.recalls = Counter()
         self.recalling = {"remember": remember, "identity": identity}
         self.tied_at_top_k = False
-        self.events = {"leaving": 0, "outside": 0, "disinherited": 0, "blind": 0, "dropped unseen": 0}
+        self.events = {"leaving": 0, "outside": 0, "disinherited": 0, "blind": 0, "dropped unseen": 0, "faded": 0}
 
-    def forward(self, heatmap, offset=None, size=None, *, extras=None, reset=None, shift=None):
-        """Maps of B streams as for `oracles.OraclePropagator`; shift (B, 2), (B, 2, 3) or (B, 2, H, W)."""
+    def forward(self, heatmap, offset=None, size=None, *, extras=None, reset=None, shift=None, dt=None):
+        """Maps of B streams as for `oracles.OraclePropagator`; shift (B, 2), (B, 2, 3) or (B, 2, H, W); dt (B,)."""
         heatmap = np.asarray(heatmap, dtype=float)
         if self.memories is None:
             self.memories, self.next_id = [[] for _ in heatmap], [0] * len(heatmap)
             self.people = [IdentityOracle(self.top_k) for _ in heatmap]
+            self.unwatched = [0.0 for _ in heatmap]
         self.shape, outputs = heatmap.shape[1:], []
         for stream, scores in enumerate(heatmap):
             if reset is not None and reset[stream]:
@@ -128,21 +129,39 @@ class SteadyOracle:
                 self.people[stream] = IdentityOracle(self.top_k)
             maps = [None if value is None else np.asarray(value[stream], dtype=float) for value in (offset, size)]
             more = {name: np.asarray(value[stream], dtype=float) for name, value in (extras or {}).items()}
-            outputs.append(self._frame(stream, scores, *maps, more, None if shift is None else shift[stream]))
+            moved, frames = None if shift is None else shift[stream], 1.0 if dt is None else dt[stream]
+            self.memories[stream] = self._predict(self.memories[stream], moved, frames)
+            self._move_people(stream, moved)
+            self._pass(stream, frames - 1)
+            outputs.append(self._frame(stream, scores, *maps, more, shift is not None))
+            self.unwatched[stream] = 0.0
         return outputs
 
-    def coast(self, frames=1, shift=None):
-        """Frames that nobody looked at; the detections of the last of them, a list a stream."""
+    def coast(self, frames=1, shift=None, dt=None):
+        """Frames that nobody looked at, each as long as dt (B,); the detections of the last, a list a stream."""
         for _ in range(frames):
             for stream, memories in enumerate(self.memories):
-                moved = self._predict(memories, None if shift is None else shift[stream])
-                self._move_people(stream, None if shift is None else shift[stream])
-                self.people[stream].wait()
-                aged = [one._replace(unseen=one.unseen + 1) for one in moved if not one.leaving]
-                limit = math.inf if self.max_unseen is None else self.max_unseen
-                kept = [one for one in aged if one.unseen <= limit]
-                self.memories[stream] = sorted(kept, key=lambda one: -one.score)  # rule 3: by falling score
+                moved, length = None if shift is None else shift[stream], 1.0 if dt is None else dt[stream]
+                self.memories[stream] = [one for one in self._predict(memories, moved, length) if not one.leaving]
+                self._move_people(stream, moved)
+                self._pass(stream, length)
+                self.memories[stream].sort(key=lambda one: -one.score)  # rule 3: by falling score
         return [[self._coasted(one) for one in memories] for memories in self.memories]
+
+    def _pass(self, stream, frames):
+        """So many frames that nobody looks at: scores fade, everybody waits. Below 0: the next frame comes early."""
+        watchless, kept = max(frames, 0.0), []
+        limit = math.inf if self.max_unseen is None else self.max_unseen
+        for one in self.memories[stream]:
+            faded = one._replace(score=one.score * self.alpha**watchless, unseen=one.unseen + frames)
+            lost = faded.score < self.score_threshold <= one.score
+            late = frames > 0 and faded.unseen > limit
+            self.events["faded"] += lost
+            if not lost and not late:
+                kept.append(faded)
+        self.memories[stream] = kept
+        self.people[stream].wait(frames)
+        self.unwatched[stream] += watchless
 
     def _coasted(self, one):
         return {
@@ -157,17 +176,17 @@ class SteadyOracle:
             "extras": show(one.extras, np.subtract(one.position, (one.x, one.y)), self.remember),
         }
 
-    def _predict(self, memories, shift):
+    def _predict(self, memories, shift, frames):
         if shift is None and not self.moves:
             return memories
-        moved = [predict(one, self.shape, shift, velocity=self.moves, border=self.border) for one in memories]
+        how = {"velocity": self.moves, "border": self.border, "frames": frames}
+        moved = [predict(one, self.shape, shift, **how) for one in memories]
         self.events["outside"] += sum(one is None for one in moved)
         self.events["leaving"] += sum(one is not None and one.leaving for one in moved)
         return [one for one in moved if one is not None]
 
-    def _frame(self, stream, heatmap, offset, size, extras, shift):
-        memories = self._predict(self.memories[stream], shift)
-        self._move_people(stream, shift)
+    def _frame(self, stream, heatmap, offset, size, extras, shifted):
+        memories = self.memories[stream]
         finite = np.isfinite(heatmap) & find_seen(offset, size, heatmap.shape[1:])
         network = np.clip(np.where(finite, heatmap, 0), 0, 1)
         winners = self._winners(memories)
@@ -198,7 +217,7 @@ class SteadyOracle:
             }
             within = (0.5, 0.5) if offset is None else offset[:, y, x] if finite[cell] else (0.0, 0.0)
             position = (x + within[0], y + within[1])
-            moving = shift is not None or self.moves
+            moving = shifted or self.moves
             self._inherit(candidate, position, memories[place] if heir else None, place, moving)
             candidates.append(candidate)
         candidates.sort(key=lambda one: (-one["score"], one["label"], one["cell"][1], one["cell"][0]))
@@ -319,7 +338,8 @@ class SteadyOracle:
             )
             for one in found
         ]
-        for number, (one, track_id) in enumerate(zip(found, people.recognise(shown), strict=True)):
+        track_ids = people.recognise(shown, unwatched=self.unwatched[stream])
+        for number, (one, track_id) in enumerate(zip(found, track_ids, strict=True)):
             one["track_id"] = track_id
             stays = one["place"] >= 0 and memories[one["place"]].track_id == track_id
             if self.velocity and not stays:

@@ -9,7 +9,6 @@ from torch import Tensor
 from heatprop.checks import check_count, check_maps
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
-from heatprop.tracklets import empty_tracklets
 
 
 class StreamPool:
@@ -169,8 +168,8 @@ class StreamPool:
         return torch.tensor([place in places for place in range(self.streams)]).to(device)
 
     def _first_state(self, blank: HeadMaps) -> Tracklets:
-        wide = torch.promote_types(blank.heatmap.dtype, torch.float32)
-        return empty_tracklets(self.streams, self.propagator.top_k, device=blank.heatmap.device, dtype=wide)
+        heatmap = blank.heatmap
+        return self.propagator.initial_state(self.streams, device=heatmap.device, dtype=heatmap.dtype)
 
 
 def _with_batch(stream: int, value: Any) -> HeadMaps:
