@@ -12,7 +12,7 @@ from laws import OPTIONS, SEEDS, few_examples, shifts, video
 from steady_options import STEADY
 from torch.testing import assert_close
 
-from heatprop import HeadMaps, HeatmapPropagator
+from heatprop import HeadMaps, HeatmapPropagator, VideoDetector
 
 PRESETS = pytest.mark.parametrize("options", [{}, STEADY, {"velocity": True}], ids=["paper", "steady", "velocity"])
 
@@ -238,3 +238,62 @@ def test_a_state_with_whole_numbers_unseen_serves_and_a_broken_clock_is_refused(
         propagator.state = state._replace(unwatched=state.unwatched - 5)
     with pytest.raises(ValueError, match=r"state\.unwatched must have shape \(2,\)"):
         propagator.state = state._replace(unwatched=state.unseen)
+
+
+# --- VideoDetector ----------------------------------------------------------------------------------------------------
+
+
+def detectors(**options):
+    """A detector of bright pixels with the steady memory, twice."""
+    return [
+        VideoDetector(lambda frames: frames[:, :1, ::4, ::4], HeatmapPropagator.steady(), adapter=HeadMaps, **options)
+        for _ in range(2)
+    ]
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_timestamps_are_frames_at_the_nominal_rate_one_by_one_and_in_chunks(every):
+    frames, dt = torch.rand(2, 6, 3, 48, 64).pow(4), torch.rand(2, 6).double() + 0.5
+    dt[:, 0] = 1
+    times, reset = 1.7e9 + (dt / 25).cumsum(1), torch.zeros(2, 6, dtype=torch.bool)
+    reset[1, 3] = True
+    one, other = detectors(every=every, rate=25)
+    whole = one(frames, timestamps=times, reset=reset)
+    assert_close(whole.boxes, other(frames, dt=dt, reset=reset).boxes, rtol=1e-3, atol=1e-3)
+    other.reset()
+    for t in range(6):
+        part = other(frames[:, t], timestamps=times[:, t], reset=reset[:, t])
+        assert torch.equal(part.scores, whole.scores[:, t])
+    assert_same_state(one.state, other.state)
+
+
+def test_timestamps_of_a_stream_that_was_reset_may_start_again():
+    (video, _), frames = detectors(rate=10), torch.zeros(2, 3, 48, 64)
+    video(frames, timestamps=torch.tensor([5.0, 5.0]).double())
+    wrong = torch.tensor([5.5, 0.0]).double()
+    before = video.state
+    with pytest.raises(ValueError, match="timestamps must be finite and increase within a stream"):
+        video(frames, timestamps=wrong)
+    assert video.state.valid is before.valid
+    video.reset(1)
+    video(frames, timestamps=wrong)
+    video.reset()
+    video(frames, timestamps=torch.zeros(2).double())
+
+
+def test_timestamps_that_mean_nothing_are_refused():
+    (video, _), frames = detectors(rate=10), torch.zeros(2, 3, 48, 64)
+    with pytest.raises(TypeError, match="timestamps must be a float64 tensor on the CPU"):
+        video(frames, timestamps=torch.zeros(2))
+    with pytest.raises(TypeError, match="timestamps must be a float64 tensor on the CPU"):
+        video(frames, timestamps=[0.0, 0.0])
+    with pytest.raises(ValueError, match=r"timestamps must have shape \(2,\), got \(3,\)"):
+        video(frames, timestamps=torch.zeros(3).double())
+    with pytest.raises(ValueError, match="timestamps must be finite"):
+        video(frames, timestamps=torch.tensor([0, math.nan]).double())
+    with pytest.raises(ValueError, match="stand instead of dt"):
+        video(frames, timestamps=torch.zeros(2).double(), dt=1)
+    with pytest.raises(ValueError, match="rate"):
+        detectors()[0](frames, timestamps=torch.zeros(2).double())
+    with pytest.raises(ValueError, match="rate must be"):
+        detectors(rate=0)

@@ -117,6 +117,47 @@ def check_dt(dt: float | Tensor | None, shape: tuple[int, ...], device: torch.de
         raise ValueError(f"dt must be above 0 and below 2**30 frames, got {dt.tolist()}")
 
 
+def frames_between(
+    timestamps: Tensor, last: Tensor | None, reset: Tensor | None, shape: tuple[int, ...], rate: float
+) -> Tensor:
+    """Turn timestamps into frames since the frame before.
+
+    Args:
+        timestamps: When each frame was taken, shape ``(B,)`` or ``(B, T)``, in seconds, ``float64`` on the CPU.
+        last: The timestamps of the last call's last frame, shape ``(B,)``, NaN where there is none; or ``None``.
+        reset: Frames at which a stream starts again, of the same shape; they count as one frame.
+        shape: ``(B,)`` or ``(B, T)``.
+        rate: Nominal number of frames per second.
+
+    Returns:
+        The same shape, above 0.
+
+    Raises:
+        TypeError: If ``timestamps`` is not such a tensor.
+        ValueError: If its shape differs, or the timestamps of a stream do not increase.
+    """
+    if not isinstance(timestamps, Tensor) or timestamps.dtype != torch.float64 or timestamps.device.type != "cpu":
+        came = f"{timestamps.dtype} on {timestamps.device}" if isinstance(timestamps, Tensor) else repr(timestamps)
+        raise TypeError(
+            f"timestamps must be a float64 tensor on the CPU, which can hold seconds since 1970, got {came}"
+        )
+    if timestamps.shape != shape:
+        raise ValueError(f"timestamps must have shape {tuple(shape)}, got {tuple(timestamps.shape)}")
+    times = timestamps.reshape(len(timestamps), -1)
+    first = torch.full_like(times[:, :1], torch.nan) if last is None else last.unsqueeze(1)
+    passed = (times.diff(dim=1, prepend=first) * rate).view(shape)
+    begins = torch.zeros_like(passed, dtype=torch.bool).view_as(times)
+    begins[:, 0] = first[:, 0].isnan()
+    begins = begins.view(shape) if reset is None else begins.view(shape) | reset.cpu()
+    passed = torch.where(begins, 1, passed)
+    if not bool((timestamps.isfinite() & (passed > 0)).all()):
+        raise ValueError(
+            f"timestamps must be finite and increase within a stream, got {timestamps.tolist()}. "
+            "A new video probably started: call reset() before it."
+        )
+    return passed
+
+
 def frames_of(dt: float | Tensor | None, like: Tensor) -> Tensor | None:
     """Turn the time since the last call into frames for each stream.
 

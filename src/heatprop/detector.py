@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from heatprop import adapters
-from heatprop.checks import check_count, check_extras, check_maps, check_reset
+from heatprop.checks import check_count, check_extras, check_maps, check_number, check_reset
+from heatprop.coasting import check_dt, frames_between
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
-from heatprop.tracklets import stream_numbers
+from heatprop.tracklets import stream_mask, stream_numbers
 
 
 class VideoDetector(nn.Module):
@@ -35,11 +36,12 @@ class VideoDetector(nn.Module):
             extras that are remembered; the others are 0, since nothing was read. After a reset of any stream, the
             detector looks at that frame of the whole batch, and the count starts again there. With n > 1, a ``reset``
             mask waits for the device.
+        rate: Nominal number of frames per second, for the ``timestamps`` of the frames.
 
     Raises:
         TypeError: If ``detector`` or ``adapter`` cannot be called, ``propagator`` is not a HeatmapPropagator, or
             ``every`` is not a whole number.
-        ValueError: If ``every`` is below 1.
+        ValueError: If ``every`` is below 1, or ``rate`` not finite and above 0.
 
     Examples:
         >>> import torch
@@ -63,9 +65,12 @@ class VideoDetector(nn.Module):
         *,
         adapter: adapters.Adapter = adapters.centernet,
         every: int = 1,
+        rate: float | None = None,
     ) -> None:
         super().__init__()
         check_count("every", every, low=1)
+        if rate is not None:
+            check_number("rate", rate, low=1e-6, high=1e6)
         for name, value in (("detector", detector), ("adapter", adapter)):
             if not callable(value):
                 raise TypeError(f"{name} must be a module or a function, got {type(value).__name__}")
@@ -76,11 +81,21 @@ class VideoDetector(nn.Module):
         self.propagator = HeatmapPropagator() if propagator is None else propagator
         self.adapter = adapter
         self.every = every
+        self.rate = rate
+        self._times: Tensor | None = None  # of the last frame, in seconds
         self._checked = False  # whether the scores of this video were looked at
         self._turns = Turns(every)
         self._looked: _Look | None = None  # at which frame it looked last
 
-    def forward(self, frames: Tensor, *, reset: Tensor | None = None, shift: Tensor | None = None) -> Detections:
+    def forward(
+        self,
+        frames: Tensor,
+        *,
+        reset: Tensor | None = None,
+        shift: Tensor | None = None,
+        dt: float | Tensor | None = None,
+        timestamps: Tensor | None = None,
+    ) -> Detections:
         """Detect in the next frame, or the next T frames, of B streams.
 
         Args:
@@ -88,6 +103,9 @@ class VideoDetector(nn.Module):
             reset: Streams that start again with a frame, shape ``(B,)``, or ``(B, T)`` for a chunk, ``bool``.
             shift: How the picture moved since the frame before, in **cells** of the heatmap: ``(B, 2)``, ``(B, 2, 3)``
                 or ``(B, 2, H / stride, W / stride)``, with T after B for a chunk; see `HeatmapPropagator.forward`.
+            dt: Frames that have passed since the frame before, a number, ``(B,)``, or ``(B, T)`` for a chunk.
+            timestamps: Instead of ``dt``, when each frame was taken, in seconds, ``(B,)``, or ``(B, T)`` for a chunk,
+                ``float64`` on the CPU. They must increase. With them the first frame of a stream counts as one.
 
         Returns:
             Detections with fields ``(B, K, ...)`` or ``(B, T, K, ...)``, boxes in pixels of the frames
@@ -102,15 +120,21 @@ class VideoDetector(nn.Module):
             raise TypeError(f"frames must be a tensor, got {type(frames).__name__}")
         if frames.dim() not in (4, 5):
             raise ValueError(f"frames must have shape (B, 3, H, W) or (B, T, 3, H, W), got {tuple(frames.shape)}")
+        if timestamps is not None:
+            if self.rate is None or dt is not None:
+                raise ValueError("timestamps need VideoDetector(..., rate=) and stand instead of dt; give either")
+            dt = frames_between(timestamps, self._times, reset, frames.shape[: frames.dim() - 3], self.rate)
         looks, turns = self._plan(frames, reset)
         if frames.dim() == 5:
             _check_frames_of(shift, frames)
-            detections = self._pass(frames, looks, reset, shift)
+            check_dt(dt, frames.shape[:2], frames.device)
+            detections = self._pass(frames, looks, reset, shift, dt)
         elif all(looks):
-            detections = self._look(frames, reset, shift)
+            detections = self._propagate(frames, self._detect(frames), reset, shift, dt)
         else:
-            detections = self._coast(frames, shift)
+            detections = self._coast(frames, shift, dt)
         self._turns = turns
+        self._times = None if timestamps is None else timestamps.reshape(len(frames), -1)[:, -1].clone()
         return detections
 
     def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
@@ -119,7 +143,9 @@ class VideoDetector(nn.Module):
         if streams is None or _names_any(streams):
             self._turns = Turns(self.every)
         if streams is None:
-            self._checked = False
+            self._times, self._checked = None, False
+        elif self._times is not None:
+            self._times = self._times.masked_fill(stream_mask(streams, len(self._times), self._times.device), torch.nan)
 
     @property
     def state(self) -> Tracklets | None:
@@ -129,7 +155,7 @@ class VideoDetector(nn.Module):
     @state.setter
     def state(self, state: Tracklets | None) -> None:
         self.propagator.state = state
-        self._turns = Turns(self.every)
+        self._turns, self._times = Turns(self.every), None
 
     def extra_repr(self) -> str:
         """Show how often the detector looks."""
@@ -150,7 +176,9 @@ class VideoDetector(nn.Module):
             looks.append(look)
         return looks, turns
 
-    def _pass(self, frames: Tensor, looks: list[bool], reset: Tensor | None, shift: Tensor | None) -> Detections:
+    def _pass(
+        self, frames: Tensor, looks: list[bool], reset: Tensor | None, shift: Tensor | None, dt: float | Tensor | None
+    ) -> Detections:
         """Go through a chunk with one call of the detector, on the frames that it looks at."""
         seen = [t for t, look in enumerate(looks) if look]
         if seen:
@@ -159,7 +187,7 @@ class VideoDetector(nn.Module):
             maps = self._detect(looked_at.flatten(0, 1)).map(lambda field: field.reshape(*leading, *field.shape[1:]))
         if all(looks):
             detections = self.propagator.forward_chunk(
-                *maps[:3], extras=maps.extras, reset=reset, shift=shift
+                *maps[:3], extras=maps.extras, reset=reset, shift=shift, dt=dt
             ).detections
             self._looked = _Look.at(frames[:, -1], detections)
             return detections
@@ -167,30 +195,28 @@ class VideoDetector(nn.Module):
         with self.propagator.whole_or_nothing():
             for t, look in enumerate(looks):
                 reset_t, shift_t = (None if field is None else field[:, t] for field in (reset, shift))
+                dt_t = dt[:, t] if isinstance(dt, Tensor) else dt
                 if look:
-                    found.append(self._propagate(frames[:, t], maps.frame(seen.index(t)), reset_t, shift_t))
+                    found.append(self._propagate(frames[:, t], maps.frame(seen.index(t)), reset_t, shift_t, dt_t))
                 else:
-                    found.append(self._coast(frames[:, t], shift_t))
+                    found.append(self._coast(frames[:, t], shift_t, dt_t))
             _check_same_extras(found)
             return Detections.stack(found)
 
-    def _look(self, frames: Tensor, reset: Tensor | None, shift: Tensor | None) -> Detections:
-        return self._propagate(frames, self._detect(frames), reset, shift)
-
-    def _propagate(self, frames: Tensor, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None) -> Detections:
-        detections: Detections = self.propagator(*maps[:3], extras=maps.extras, reset=reset, shift=shift).detections
+    def _propagate(
+        self, frames: Tensor, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None, dt: float | Tensor | None
+    ) -> Detections:
+        output = self.propagator(*maps[:3], extras=maps.extras, reset=reset, shift=shift, dt=dt)
+        detections: Detections = output.detections
         self._looked = _Look.at(frames, detections)
         return detections
 
-    def _coast(self, frames: Tensor, shift: Tensor | None) -> Detections:
+    def _coast(self, frames: Tensor, shift: Tensor | None, dt: float | Tensor | None) -> Detections:
         looked = self._looked
         if looked is None or looked.shape != frames.shape:
-            before = None if looked is None else tuple(looked.shape)
-            raise ValueError(
-                f"frames changed shape, from {before} to {tuple(frames.shape)}. "
-                "A new video probably started: call reset() before it."
-            )
-        detections = self.propagator.coast(shift=shift)
+            before, hint = None if looked is None else tuple(looked.shape), "A new video probably started: call reset()"
+            raise ValueError(f"frames changed shape, from {before} to {tuple(frames.shape)}. {hint} before it.")
+        detections = self.propagator.coast(shift=shift, dt=dt)
         places, device = detections.scores.shape, detections.scores.device
         extras = {
             name: torch.zeros(*places, depth, dtype=dtype, device=device)

@@ -19,6 +19,7 @@ from heatprop import HeadMaps, HeatmapPropagator, evaluation, pairwise_iou
 from heatprop.maps.detecting import clip_boxes, name_classes
 from heatprop.maps.saved import SavedMaps, read_saved_maps
 from heatprop.maps.table1 import FLAT
+from heatprop.running.completing import complete
 from heatprop.running.reading import own_boxes
 
 COUNTS = (1, 2, 3, 5)
@@ -48,22 +49,31 @@ class Drawn(NamedTuple):
 def measure(maps: SavedMaps, memory: HeatmapPropagator, every: int, *, score: float) -> Drawn:
     """Look at every n-th frame of a clip, and coast through the others."""
     fields = [torch.from_numpy(field.astype(np.float32)) for field in (maps.heatmap, maps.offset, maps.size)]
-    found, plain, bare, undrawn = list[dict[str, Any]](), 0, 0, 0
+    found, plain, bare, undrawn, ids = list[dict[str, Any]](), 0, 0, 0, set[int]()
     memory.reset()
     for frame in range(len(maps.heatmap)):
         if frame % every:
             found += memory.coast().unpad()
+            ids |= shown_ids(found[-1], score)
             continue
         one = [field[frame : frame + 1] for field in fields]
         found += memory(*one).detections.unpad()
-        own = torch.from_numpy(own_boxes(HeadMaps(*one), memory.options, score=score).boxes)
+        seen = own_boxes(HeadMaps(*one), memory.options, score=score)
+        own, returned = torch.from_numpy(seen.boxes), found[-1]["boxes"]
+        if every > 1:  # as heatprop run does
+            found[-1] = complete(found[-1], seen, score=score, known=ids)
         drawn = found[-1]["boxes"][found[-1]["scores"] >= score]
         plain += len(own)
-        bare += without(own, found[-1]["boxes"])
+        bare += without(own, returned)
         undrawn += without(own, drawn)
-    ids = {int(one) for frame in found for one in frame["track_ids"][frame["scores"] >= score]}
+        ids |= shown_ids(found[-1], score)
     boxes = sum(int((frame["scores"] >= score).sum()) for frame in found) / len(found)
-    return Drawn(boxes, precision_of(maps, found), len(ids), plain, bare, undrawn)
+    return Drawn(boxes, precision_of(maps, found), len(ids - {-1}), plain, bare, undrawn)
+
+
+def shown_ids(frame: dict[str, Any], score: float) -> set[int]:
+    """Identities of a frame's boxes from a score on."""
+    return set(frame["track_ids"][frame["scores"] >= score].tolist())
 
 
 def without(own: torch.Tensor, returned: torch.Tensor) -> int:

@@ -185,3 +185,20 @@ def test_it_takes_the_steps_that_a_gpu_takes():
         motion = torch.zeros(1, 4, 4, device="cuda")
         found = grouped(groups, shift=ego_shift(motion, GRID)).detections
         assert metric_boxes(found, GRID).device.type == "cuda"
+
+
+def test_time_passes_in_all_groups():
+    maps = [HeadMaps(torch.rand(2, classes, 16, 16) ** 6) for classes in (1, 2)]
+    one, other = (GroupedPropagator([HeatmapPropagator(top_k=5) for _ in range(2)], classes=(1, 2)) for _ in range(2))
+    for _ in range(2):
+        found = one(maps, dt=torch.tensor([1.0, 3.0]))
+        apart = [
+            alone(group.heatmap, dt=torch.tensor([1.0, 3.0])) for alone, group in zip(other._all(), maps, strict=True)
+        ]
+    for ours, theirs in zip(found.groups, apart, strict=True):
+        assert torch.equal(ours.detections.scores, theirs.detections.scores)
+    assert one.coast(dt=2).scores.max() == pytest.approx(found.detections.scores.max() * 0.98**2)
+    before = one.state
+    with pytest.raises(ValueError, match="dt must be above 0"):
+        one(maps, dt=0)
+    assert all(now.valid is then.valid for now, then in zip(one.state, before, strict=True))

@@ -170,7 +170,9 @@ def test_nothing_that_the_detector_sees_is_bare(scenes, tmp_path, name, mode):
             bare_before += is_bare(box, result.found.boxes, MASK_SCALE)
     assert seen > 15
     assert bare == 0
-    if name == "crowd" or not mode.get("two_pass"):  # on the street, two passes cover all by themselves
+    if mode.get("every", 1) > 1:  # after skipped frames the detector's own boxes are among those found
+        assert bare_before == 0
+    elif name == "crowd" or not mode.get("two_pass"):  # on the street, two passes cover all by themselves
         assert bare_before > 0, "the memory alone leaves some bare: else this scene tests nothing"
 
 

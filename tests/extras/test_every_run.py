@@ -1,6 +1,7 @@
 """`heatprop run --every N`: the detector looks at every N-th frame, and says so."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from typer.testing import CliRunner
 from heatprop import HeatmapPropagator
 from heatprop.cli import app
 from heatprop.running import Detector, FrameDetector, Summary
+from heatprop.running.clock import Clock
+from heatprop.running.completing import complete
+from heatprop.running.reading import OwnBoxes
 from heatprop.video import Frame
 
 pytestmark = pytest.mark.usefixtures("wide_terminal")
@@ -77,13 +81,14 @@ def test_it_looks_at_every_nth_frame_and_at_scene_cuts(every, cuts, looks):
     assert [result.found.ids.item() for result in found] == scenes.tolist()
 
 
-def test_the_memory_keeps_score_and_age_of_what_it_carries_over_frames_that_nobody_looks_at():
+def test_the_memory_keeps_the_age_of_what_it_carries_and_lets_its_score_fade_over_frames_that_nobody_looks_at():
     found, _ = results([0.8, 0.1, 0.1, 0.4, 0.1, 0.1], every=3)
     seen, again = 204 / 255, 102 / 255
     trust = 1 / (1 + 1 / 2)  # Eq. 5: one frame old, beta 2; alpha 0.98
-    blended = again + 0.98 * trust * (seen - again)
+    blended = again + 0.98 * trust * (0.98**2 * seen - again)
     scores = [result.found.scores.item() for result in found]
-    np.testing.assert_allclose(scores, [seen] * 3 + [blended] * 3, atol=1e-6)
+    faded = [1, 0.98, 0.98**2]
+    np.testing.assert_allclose(scores, [score * part for score in (seen, blended) for part in faded], atol=1e-6)
     assert [result.found.ages.item() for result in found] == [1, 1, 1, 2, 2, 2]
     assert [result.found.network_scores.item() for result in found] == pytest.approx([seen, 0, 0, again, 0, 0])
 
@@ -196,3 +201,68 @@ def test_the_steady_preset_coasts_with_the_velocity(tmp_path):
     places = {record["frame"]: record["box"][0] for record in lines(source) if record["coasted"]}
     expected = {time: CELL * (4.5 + 2 * time) - 12 for time in (3, 5, 7)}
     assert {time: places[time] for time in expected} == pytest.approx(expected, abs=CELL / 2)
+
+
+def test_what_the_detector_sees_after_skipped_frames_is_shown_though_the_memory_doubts_it():
+    """A weak object that comes back strong: the geometric average returns it below the score that is asked for."""
+    images = film([0.15, 0.0, 0.9, 0.0], height=HEIGHT, width=WIDTH)
+    frames = [Frame(index, index / 25, image) for index, image in enumerate(images)]
+    for every, shown in ((1, [0, 0, 0, 0]), (2, [0, 0, 1, 0])):
+        watched = Detector("toy", Watched(), None, torch.device("cpu"))
+        memory = HeatmapPropagator.steady(alpha=0.99, beta=100)
+        found = [result.found for result in FrameDetector(watched, memory, score=0.5, every=every).results(frames)]
+        assert [len(one.boxes) for one in found] == shown
+    assert found[2].ids.tolist() == [-1]
+    assert found[2].scores == found[2].network_scores == pytest.approx(0.9, abs=0.01)
+    assert not found[2].carried.any()
+
+
+def test_complete_adds_lifts_and_leaves():
+    """Four boxes of the detector: drawn, hidden but known, hidden and unknown, nowhere."""
+    corners = torch.tensor([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]], dtype=torch.float32)
+    found = {
+        "boxes": corners,
+        "scores": torch.tensor([0.6, 0.1, 0.1]),
+        "labels": torch.zeros(3, dtype=torch.int64),
+        "ages": torch.tensor([4, 5, 6], dtype=torch.int32),
+        "track_ids": torch.tensor([7, 8, 9]),
+        "network_scores": torch.tensor([0.6, 0.3, 0.4]),
+        "carried": torch.zeros(3, dtype=torch.bool),
+        "cells": torch.zeros(3, 2, dtype=torch.int64),
+    }
+    boxes = np.array([[1, 0, 11, 10], [21, 0, 31, 10], [41, 0, 51, 10], [80, 0, 90, 10]], float)
+    own = OwnBoxes(boxes, np.array([0.6, 0.3, 0.4, 0.5]), np.zeros(4, np.int64))
+    shown = complete(found, own, score=0.2, known={7, 8})
+    assert shown["track_ids"].tolist() == [7, -1, -1, 8]
+    assert shown["scores"].tolist() == pytest.approx([0.6, 0.5, 0.4, 0.3])
+    assert shown["boxes"][:, 0].tolist() == [0, 80, 41, 21]
+    assert shown["ages"].tolist() == [4, 1, 6, 5]
+    assert found["scores"].tolist() == pytest.approx([0.6, 0.1, 0.1]), "the memory's own are left alone"
+    other = own._replace(labels=own.labels + 1)
+    assert len(complete(found, other, score=0.2, known=set())["scores"]) == 7, "classes stay apart"
+
+
+def test_a_run_goes_by_the_times_of_the_file():
+    """Frames that the recorder dropped count: the memory waits as long as the clock says."""
+    images, gone = film([0.8] + [0.0] * 8, height=HEIGHT, width=WIDTH), []
+    for rate in (None, Fraction(25)):
+        frames = [Frame(index, index * 0.12, image) for index, image in enumerate(images)]  # every third one is there
+        watched = Detector("toy", Watched(), None, torch.device("cpu"))
+        detector = FrameDetector(watched, HeatmapPropagator(max_unseen=6, alpha=1.0), score=0.05)
+        found = [len(result.found.boxes) for result in detector.results(frames, rate=rate)]
+        gone.append(found.index(0))
+    assert gone == [7, 3]
+
+
+@pytest.mark.parametrize(
+    ("rate", "times", "expected"),
+    [
+        (Fraction(25), [0, 0.04, 0.08, 0.16], [None, None, None, 2]),
+        (Fraction(30000, 1001), [0, 0.033, 0.067, 0.1], [None] * 4),  # a file that counts milliseconds
+        (Fraction(10), [0, 0.15, 0.2, 0.1, 0.1, 0.2], [None, 1.5, 0.5, None, None, None]),
+        (None, [0, 5, 9], [None] * 3),
+    ],
+)
+def test_the_clock_counts_frames_and_rounds_what_files_round(rate, times, expected):
+    clock = Clock(rate)
+    assert [clock(time) for time in times] == expected

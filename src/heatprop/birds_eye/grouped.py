@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from heatprop.checks import check_maps, check_reset, check_shift
+from heatprop.coasting import check_dt
 from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import Detections, HeadMaps, Tracklets
@@ -87,7 +88,12 @@ class GroupedPropagator(nn.Module):
         self.suppressions = None if suppressions is None else tuple(suppressions)
 
     def forward(
-        self, groups: Sequence[HeadMaps], *, reset: Tensor | None = None, shift: Tensor | None = None
+        self,
+        groups: Sequence[HeadMaps],
+        *,
+        reset: Tensor | None = None,
+        shift: Tensor | None = None,
+        dt: float | Tensor | None = None,
     ) -> GroupedOutput:
         """Propagate the next frame of each stream and remember its detections.
 
@@ -95,6 +101,7 @@ class GroupedPropagator(nn.Module):
             groups: The maps of each group, all of one batch and grid, as `heatprop.adapters.centerpoint` gives them.
             reset: As in `heatprop.HeatmapPropagator.forward`.
             shift: As there; `ego_shift` makes one from the car's motion.
+            dt: As there.
 
         Returns:
             The detections of all groups, and what each group's propagator returned.
@@ -104,18 +111,20 @@ class GroupedPropagator(nn.Module):
             ValueError: As there, or if groups, their classes or their grids do not fit. No group has moved on then.
         """
         self._check(groups, reset, shift)
+        check_dt(dt, groups[0].heatmap.shape[:1], groups[0].heatmap.device)
         with ExitStack() as memories:  # an error leaves all groups at the same frame
             for one in self._all():
                 memories.enter_context(one.whole_or_nothing())
-            outputs = tuple(self._propagate(number, maps, reset, shift) for number, maps in enumerate(groups))
+            outputs = tuple(self._propagate(number, maps, reset, shift, dt) for number, maps in enumerate(groups))
         return GroupedOutput(self._join([output.detections for output in outputs]), outputs)
 
-    def coast(self, frames: int = 1, *, shift: Tensor | None = None) -> Detections:
+    def coast(self, frames: int = 1, *, shift: Tensor | None = None, dt: float | Tensor | None = None) -> Detections:
         """Let the memory stand in for frames that the detector does not look at; see `HeatmapPropagator.coast`.
 
         Args:
             frames: How many frames pass, at least 1.
             shift: How the ground moved in each of them.
+            dt: How long each of them takes, in frames.
 
         Returns:
             The detections of all groups in the last of these frames, without extras.
@@ -123,7 +132,7 @@ class GroupedPropagator(nn.Module):
         with ExitStack() as memories:
             for one in self._all():
                 memories.enter_context(one.whole_or_nothing())
-            found = [one.coast(frames, shift=shift) for one in self._all()]
+            found = [one.coast(frames, shift=shift, dt=dt) for one in self._all()]
         return self._join(found)
 
     def reset(self, streams: int | Sequence[int] | Tensor | None = None) -> None:
@@ -159,9 +168,11 @@ class GroupedPropagator(nn.Module):
         check_reset(reset, heatmaps[0].shape[:1], heatmaps[0].device)
         check_shift(shift, heatmaps[0])
 
-    def _propagate(self, number: int, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None) -> PropagatorOutput:
+    def _propagate(
+        self, number: int, maps: HeadMaps, reset: Tensor | None, shift: Tensor | None, dt: float | Tensor | None
+    ) -> PropagatorOutput:
         propagator = self._all()[number]
-        output: PropagatorOutput = propagator(*maps[:3], extras=maps.extras, reset=reset, shift=shift)
+        output: PropagatorOutput = propagator(*maps[:3], extras=maps.extras, reset=reset, shift=shift, dt=dt)
         state = propagator.state
         if self.suppressions is None or state is None:
             return output

@@ -19,7 +19,8 @@ class Found(NamedTuple):
         scores: Balanced scores, shape ``(n,)``, in [0, 1].
         network_scores: The network's own scores, shape ``(n,)``, in [0, 1].
         ages: How many frames the memory has known each object, shape ``(n,)``.
-        ids: Identity of each object, unique in the video across scene cuts, shape ``(n,)``.
+        ids: Identity of each object, unique in the video across scene cuts, shape ``(n,)``; -1 for objects
+            that only the detector sees after skipped frames.
         carried: True for objects that would be missing without the memory, because the network's own score is below
             the lowest score or the detector did not look, shape ``(n,)``.
         labels: Class index of each object, shape ``(n,)``.

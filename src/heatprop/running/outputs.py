@@ -155,7 +155,7 @@ class Outputs:
 
 def _annotated(result: FrameResult, found: Found, *, identified: bool) -> Image:
     texts = [
-        f"{_class_of(label, result)}{f'#{id_}  ' if identified else ''}{score:.2f}"
+        f"{_class_of(label, result)}{f'#{id_}  ' if identified and id_ >= 0 else ''}{score:.2f}"
         for label, id_, score in zip(found.labels.tolist(), found.ids, found.scores, strict=True)
     ]
     return annotate(result.frame.image, found.boxes, texts=texts, carried=found.carried.tolist())

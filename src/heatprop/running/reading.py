@@ -11,6 +11,7 @@ from heatprop.boxes import decode_boxes
 from heatprop.evidence import clean_scores, read_maps, seen_cells
 from heatprop.options import PropagatorOptions
 from heatprop.peaks import find_peaks, top_k
+from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import HeadMaps
 from heatprop.suppression import rank
 
@@ -96,6 +97,17 @@ def own_boxes(maps: HeadMaps, options: PropagatorOptions, *, score: float) -> Ow
     place = order[kept]
     values = (boxes[0, place].double(), scores[0, place].double(), labels[0, place])
     return OwnBoxes(*(value.cpu().numpy() for value in values))
+
+
+def without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
+    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no past."""
+    return HeatmapPropagator(
+        peak_kernel=3,
+        top_k=propagator.top_k,
+        score_threshold=propagator.score_threshold,
+        nms_threshold=propagator.nms_threshold,
+        stride=propagator.stride,
+    )
 
 
 def check_values(maps: HeadMaps, *, stride: float, score: float) -> tuple[bool, bool]:

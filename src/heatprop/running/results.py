@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -13,10 +14,12 @@ from heatprop.detector import Turns
 from heatprop.evidence import clean_scores, seen_cells
 from heatprop.output import PropagatorOutput
 from heatprop.propagator import HeatmapPropagator
+from heatprop.running.clock import Clock
+from heatprop.running.completing import complete
 from heatprop.running.detectors import Detector, DetectorError
 from heatprop.running.frame_results import Found, FrameResult, NetworkMaps
 from heatprop.running.picture import Picture, fit
-from heatprop.running.reading import NO_BOXES, Reading, check_values, own_boxes
+from heatprop.running.reading import NO_BOXES, Reading, check_values, own_boxes, without_memory
 from heatprop.structures import Detections, HeadMaps
 from heatprop.video import CameraMotion, Frame, cell_motion
 
@@ -59,21 +62,26 @@ class FrameDetector:
         self._set = propagator.options
         self._score = score
         self._longer_side = longer_side
-        self._memoryless = _without_memory(propagator) if compare else None
+        self._memoryless = without_memory(propagator) if compare else None
         self._keep_maps = keep_maps
         self._camera = camera
         self._turns = Turns(every)
         self._mask_scale = mask_scale
         self._labels = None if labels is None else torch.tensor(sorted(labels))
         self._first_id = 0  # first identity of the scene
+        self._shown = set[int]()  # identities of the scene so far
         self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
 
-    def results(self, frames: Iterable[Frame], *, cuts: Cuts | None = None) -> Iterator[FrameResult]:
+    def results(
+        self, frames: Iterable[Frame], *, cuts: Cuts | None = None, rate: Fraction | None = None
+    ) -> Iterator[FrameResult]:
         """Detect in the frames of one video, in their order.
 
         Args:
             frames: The frames.
             cuts: Tells whether an image starts a new scene; ``None`` for a single scene.
+            rate: Nominal number of frames per second: the memory then goes by the times of the frames. ``None`` counts
+                frames.
 
         Yields:
             One result per frame.
@@ -82,20 +90,22 @@ class FrameDetector:
             DetectorError: If the detector fails, or its maps do not fit the picture.
         """
         self.reset()
+        clock = Clock(rate)
         for frame in frames:
+            dt = clock(frame.time)
             cut = cuts is not None and cuts(frame.image)
             looked = self._looked
             changed = looked is None or looked[1].frame.image.shape != frame.image.shape
             look, self._turns = self._turns.take(anew=cut or changed)
             if look or looked is None:
-                yield self._result(frame, cut=cut)
+                yield self._result(frame, dt, cut=cut)
             else:
-                yield self._coast(frame, *looked)
+                yield self._coast(frame, dt, *looked)
 
     def reset(self) -> None:
         """Forget the last video."""
         self._propagator.reset()
-        self._first_id, self._turns = 0, Turns(self._turns.every)
+        self._first_id, self._turns, self._shown = 0, Turns(self._turns.every), set()
         if self._camera is not None:
             self._camera.reset()
 
@@ -186,7 +196,8 @@ class FrameDetector:
             if propagated is not None:  # in other cells only the network finds something
                 reached = (propagated.prior_score() > 0).any(1, keepdim=True)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
-        found = self._found(picture, detections, first_id=first_id)
+        seen = maps if self._turns.every > 1 else None
+        found = self._found(picture, detections, first_id=first_id, seen=seen)
         best = clean_scores(maps.heatmap, seen_cells(maps, stride=self._propagator.stride)).amax().item()
         return FrameResult(
             frame,
@@ -204,16 +215,16 @@ class FrameDetector:
         )
 
     @torch.inference_mode()
-    def _result(self, frame: Frame, *, cut: bool) -> FrameResult:
+    def _result(self, frame: Frame, dt: float | None, *, cut: bool) -> FrameResult:
         picture, maps, reading = self.maps_of(frame)
         shift = self.shift_of(frame, picture, cut=cut)
         memory = self._propagator.state
         if cut and memory is not None:
-            self._first_id += int(memory.next_id[0])
+            self._first_id, self._shown = self._first_id + int(memory.next_id[0]), set()
         with _named(self._detector.name):
             reset = torch.tensor([cut], device=maps.heatmap.device)
             shift = None if shift is None else shift.to(maps.heatmap.device)
-            output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset, shift=shift)
+            output = self._propagator(maps.heatmap, maps.offset, maps.size, reset=reset, shift=shift, dt=dt)
         result = self.to_result(
             frame,
             picture,
@@ -228,13 +239,13 @@ class FrameDetector:
         return result
 
     @torch.inference_mode()
-    def _coast(self, frame: Frame, picture: Picture, looked: FrameResult) -> FrameResult:
+    def _coast(self, frame: Frame, dt: float | None, picture: Picture, looked: FrameResult) -> FrameResult:
         """Let the memory stand in for the detector, which last looked at the given picture."""
         shift = self.shift_of(frame, picture, cut=False)
         memory = self._propagator.state
         if shift is not None and memory is not None:
             shift = shift.to(memory.score.device)
-        found = self._found(picture, self._propagator.coast(shift=shift), first_id=self._first_id)
+        found = self._found(picture, self._propagator.coast(shift=shift, dt=dt), first_id=self._first_id)
         found = found._replace(carried=np.ones_like(found.carried))
         without = None if looked.without is None else Found._make(field[:0] for field in looked.without)
         return looked._replace(
@@ -258,33 +269,26 @@ class FrameDetector:
         unreadable, outside = check_values(maps, stride=options.stride, score=options.score_threshold)
         return Reading(own, unreadable, outside)
 
-    def _found(self, picture: Picture, detections: Detections, *, first_id: int) -> Found:
+    def _found(self, picture: Picture, detections: Detections, *, first_id: int, seen: HeadMaps | None = None) -> Found:
         (found,) = detections.unpad()
+        if seen is not None and seen.size is not None:  # after skipped frames the detector's own boxes count
+            own = own_boxes(seen, self._propagator.options, score=max(self._score, self._propagator.score_threshold))
+            found = complete(found, own, score=self._score, known=self._shown)
         shown = found["scores"] >= self._score
         if self._labels is not None:
             shown &= torch.isin(found["labels"], self._labels.to(shown.device))
         arrays = {name: value[shown].cpu().numpy() for name, value in found.items() if name != "extras"}
-        network_scores = arrays["network_scores"].astype(np.float64)
+        network_scores, ids = arrays["network_scores"].astype(np.float64), arrays["track_ids"]
+        self._shown.update(ids.tolist())
         return Found(
             boxes=picture.video_boxes(arrays["boxes"].astype(np.float64)),
             scores=arrays["scores"].astype(np.float64),
             network_scores=network_scores,
             ages=arrays["ages"].astype(np.int64),
-            ids=arrays["track_ids"] + first_id,
+            ids=np.where(ids < 0, -1, ids + first_id),
             carried=network_scores < self._score,
             labels=arrays["labels"],
         )
-
-
-def _without_memory(propagator: HeatmapPropagator) -> HeatmapPropagator:
-    """Make the per-frame baseline: CenterNet's own peaks, the same threshold and NMS, no memory."""
-    return HeatmapPropagator(
-        peak_kernel=3,
-        top_k=propagator.top_k,
-        score_threshold=propagator.score_threshold,
-        nms_threshold=propagator.nms_threshold,
-        stride=propagator.stride,
-    )
 
 
 @contextmanager

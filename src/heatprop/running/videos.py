@@ -95,7 +95,7 @@ def _results(
     on_frame: OnFrame | None,
 ) -> Iterator[FrameResult]:
     if isinstance(detector, FrameDetector):
-        return interrupts.between(detector.results(video, cuts=cuts))
+        return interrupts.between(detector.results(video, cuts=cuts, rate=video.nominal_rate))
 
     def watch(items: Iterable[T], stage: str, total: int | None) -> Iterator[T]:
         for done, item in enumerate(interrupts.between(items), start=1):

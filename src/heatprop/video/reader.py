@@ -59,6 +59,7 @@ class VideoReader:
         width: Width of the pictures, in pixels.
         height: Height of the pictures, in pixels.
         rate: Average number of frames per second; 25 if the file does not say.
+        nominal_rate: The number of frames per second that the file was meant to have; ``None`` if it does not say.
         frame_count: Estimated number of frames; ``None`` if the file does not say.
         has_audio: Whether there is an audio stream.
         pixel_aspect: Width of a pixel divided by its height.
@@ -73,6 +74,7 @@ class VideoReader:
         self._pictures = Pictures(self.path)
         container, stream = self._pictures.container, self._pictures.stream
         self.rate: Fraction = stream.average_rate or stream.guessed_rate or Fraction(25)
+        self.nominal_rate = _nominal_rate(stream)
         self.frame_count = _frame_count(container, stream, self.rate)
         self.has_audio = bool(container.streams.audio)
         self._start = start_time(container)
@@ -128,6 +130,15 @@ class VideoReader:
         matrix = Colorspace.ITU709 if untagged_hd else None
         image = picture.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=matrix)
         return np.ascontiguousarray(np.rot90(image, self._quarter_turns))
+
+
+def _nominal_rate(stream: Any) -> Fraction | None:
+    """The rate that a player guesses, unless it is so far from the average that it only counts ticks of the clock."""
+    average, guessed = stream.average_rate, stream.guessed_rate
+    if not average or not guessed:
+        return guessed or average or None
+    rate: Fraction = guessed if average <= guessed <= 2 * average else average
+    return rate
 
 
 def _frame_count(container: Any, stream: Any, rate: Fraction) -> int | None:
