@@ -167,6 +167,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
         (ValueError, "every=1, got 2", video, (frames,)),
         (TypeError, r"must be \(heatmap, offset, size\)", HeatmapPropagator(), "maps"),
         (ValueError, "size has 3 channels", HeatmapPropagator(), (frames, frames[:, :2], frames)),
+        (TypeError, r"must be \(frames,\), a tensor, got str", VideoDetector(BrightPixels()), ("frames",)),
     ):
         with pytest.raises(error, match=message):
             export_onnx(source, path, example=example)
@@ -260,6 +261,19 @@ def test_the_command_says_what_is_wrong(arguments, message):
     assert message in result.output
 
 
+@pytest.mark.usefixtures("wide_terminal")
+def test_the_command_says_which_detector_cannot_be_exported(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from heatprop import HeadMaps\n"
+        "def detect(frames):\n"
+        "    return HeadMaps(frames[:, :1] / (255 if frames.max().item() > 1 else 1))\n"
+    )
+    out = tmp_path / "mine.onnx"
+    result = run(app, "export", "--detector", f"{tmp_path}/mine.py:detect", "--out", out, "--size", "16x16", code=1)
+    assert "mine.py:detect could not be exported" in result.output
+    assert not out.exists()
+
+
 def test_parity_sees_a_difference():
     video = VideoDetector(BrightPixels(), HeatmapPropagator(top_k=5))
     with torch.no_grad():
@@ -275,11 +289,12 @@ def test_parity_sees_a_difference():
 def test_a_program_of_torch_export_gives_the_same(tmp_path):
     propagator = HeatmapPropagator(top_k=20)
     frames = [maps for maps, _, _ in make_frames(8, batch=1, seed=8)]
-    path = export_program(propagator, tmp_path / "memory.pt2", example=frames[0], class_names="abc"[:0])
+    path = export_program(propagator, tmp_path / "memory.pt2", example=frames[0], class_names=["a", "b", "c"])
     extra = {"heatprop.json": ""}
     program = torch.export.load(path, extra_files=extra).module()
     names = json.loads(extra["heatprop.json"])
     assert names["heatprop.kind"] == "propagator"
+    assert json.loads(names["heatprop.class_names"]) == ["a", "b", "c"]
     state = propagator.initial_state(1).map(torch.zeros_like)
     for maps in frames:
         found = dict(zip(names["outputs"], program(*maps[:3], torch.zeros(1, dtype=torch.bool), *state), strict=True))

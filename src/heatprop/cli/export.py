@@ -16,7 +16,7 @@ from heatprop.cli.terminal import FAILED, reporting
 from heatprop.detector import VideoDetector
 from heatprop.export import OnnxVideoDetector, Parity, compare, export_onnx, export_program
 from heatprop.propagator import HeatmapPropagator
-from heatprop.running.detectors import FACES, Detector, load_detector
+from heatprop.running.detectors import FACES, Detector, DetectorError, in_one_line, load_detector
 from heatprop.video import VideoReader
 
 
@@ -70,15 +70,23 @@ def export(
         )
         loaded = load_detector(detector, adapter=None if adapter is None else adapter.value)
         video = _video_detector(loaded, memory)
-        example = (torch.zeros(streams, 3, height, width),)
-        write = export_onnx if kind is Kind.onnx else export_program
-        path = write(video, out, example=example, class_names=loaded.class_names)
+        path = _write(video, out, torch.zeros(streams, 3, height, width), loaded)
         typer.echo(f"wrote {path}: {streams} x 3 x {height} x {width} pixels in, {path.stat().st_size / 1e6:.1f} MB")
         if check is not None and kind is Kind.onnx:
             parity = compare(video, OnnxVideoDetector(path), _pictures(check, frames, streams, height, width))
             typer.echo(_say(parity, check))
             if not parity.holds:
                 raise typer.Exit(FAILED)
+
+
+def _write(video: VideoDetector, out: Path, example: Tensor, loaded: Detector) -> Path:
+    write = export_onnx if _kind(out) is Kind.onnx else export_program
+    try:
+        return write(video, out, example=(example,), class_names=loaded.class_names)
+    except (ImportError, ValueError, OSError):
+        raise  # they say what is wrong
+    except Exception as error:  # whatever tracing a user's detector raises
+        raise DetectorError(f"{loaded.name} could not be exported: {in_one_line(error)}") from error
 
 
 def _kind(out: Path) -> Kind:

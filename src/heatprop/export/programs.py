@@ -46,10 +46,10 @@ def export_program(
 
     Raises:
         TypeError: If ``source`` or ``example`` has the wrong type.
-        ValueError: If shapes do not fit, or the detector looks only at every n-th frame.
+        ValueError: If shapes do not fit, the detector looks only at every n-th frame, or it is an ONNX graph itself.
     """
     if isinstance(source, VideoDetector) and hasattr(source.detector, "onnx_model"):
-        raise TypeError("this detector is an ONNX graph, which torch cannot export; use export_onnx")
+        raise ValueError("this detector is an ONNX graph, which torch cannot export; use export_onnx")
     graph = example_graph(source, example, shift=shift, dynamic_batch=dynamic_batch)
     propagator = source.propagator if isinstance(source, VideoDetector) else source
     kind = "detector" if isinstance(source, VideoDetector) else "propagator"
