@@ -9,7 +9,7 @@ from heatprop.candidates import Candidates
 from heatprop.identities import Identities, Recognition, Sightings, recognise
 from heatprop.motion import measure_velocity
 from heatprop.options import PropagatorOptions
-from heatprop.remembering.recall import Sights, read_extra, read_velocity, recall, show
+from heatprop.remembering.recall import Memories, Sights, read_extra, read_velocity, recall, show
 from heatprop.structures import Detections, HeadMaps, Tracklets, change_fields
 from heatprop.suppression import rank
 
@@ -40,12 +40,14 @@ def detect(
         names = name_by_square(found, valid, prior, options)
     shown = valid & (found.network_scores >= options.score_threshold)  # elsewhere the network saw nothing to read
     extras = {name: read_extra(field, place, shown, prior.score.dtype) for name, field in (maps.extras or {}).items()}
-    lean, source = found.positions - found.cells, find_source(found, names.track_ids, valid, prior, options)
-    sights = Sights(place, shown & (found.network_scores > 0), found.network_scores, lean, source)
-    memories = recall(maps.extras, sights, prior, options.remembered)
-    extras |= show(memories, lean, options.remembered)
-    if options.motion is not None and maps.extras is not None:
-        names = change_fields(names, velocity=read_velocity(maps.extras[options.motion], sights, prior))
+    memories = Memories.beside(prior)
+    if options.remember or options.motion is not None:
+        lean, source = found.positions - found.cells, find_source(found, names.track_ids, valid, prior, options)
+        sights = Sights(place, shown & (found.network_scores > 0), found.network_scores, lean, source)
+        memories = recall(maps.extras, sights, prior, options.remembered)
+        extras |= show(memories, lean, options.remembered)
+        if options.motion is not None and maps.extras is not None:
+            names = change_fields(names, velocity=read_velocity(maps.extras[options.motion], sights, prior))
     score = found.scores if options.carry == "balanced" else found.network_scores
     carried = valid & (found.network_scores < options.score_threshold)
     detections = to_detections(found, names.track_ids, valid, carried=carried, extras=extras)
@@ -74,7 +76,7 @@ def find_source(
     """
     K = valid.shape[1]
     owner = torch.where(valid, found.owner, K)
-    if options.identity == "square" or not (options.remember or options.motion):
+    if options.identity == "square":
         return owner
     same = (track_ids.unsqueeze(2) == prior.track_id.unsqueeze(1)) & prior.valid.unsqueeze(1) & valid.unsqueeze(2)
     match = torch.where(same, torch.arange(K, device=owner.device), K).amin(2)
