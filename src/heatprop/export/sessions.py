@@ -78,7 +78,7 @@ class OnnxMemory(TrackletMemory):
         self._ports = {port.name: port for port in self._session.get_inputs()}
         self._outputs = [port.name for port in self._session.get_outputs()]
         self._check_state()
-        self.top_k = self.notes.options.top_k
+        self.top_k, self.remember = self.notes.options.top_k, self.notes.options.remember
 
     def extra_repr(self) -> str:
         """Show the file."""
