@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import toy
 from commands import run
 from export_cases import assert_parity, make_frames
 from torch import nn
@@ -49,6 +50,23 @@ def steady(tmp_path_factory):
 
 
 # --- propagators ------------------------------------------------------------------------------------------------------
+
+
+def test_remembered_extras_and_the_networks_motion_give_the_same_through_nan(tmp_path):
+    """Each rule; ONNX Runtime takes a maximum past NaN, so that what cannot be read must be found in another way."""
+    remember = {"depth": ("blend", 1), "nose": ("points", 2), "turn": ("angle", 2), "look": ("last", 3)}
+    maps = toy.crowd(0, batch=1, frames=6, dtype=torch.float32)
+    maps = toy.with_extras(maps, 0, nose=2, turn=2, look=3, tracking=2)
+    propagator = HeatmapPropagator(top_k=20, remember=remember, motion="tracking")
+    exported = OnnxPropagator(export_onnx(propagator, tmp_path / "m.onnx", example=toy.frame(maps, 0)), threads=1)
+    for time in range(6):
+        now = toy.frame(maps, time)
+        expected, found = (toy.feed(one, now).detections for one in (propagator, exported))
+        torch.testing.assert_close(found.boxes, expected.boxes, rtol=0, atol=1e-3)
+        for name in remember:
+            torch.testing.assert_close(found.extras[name], expected.extras[name], rtol=0, atol=1e-4)
+        torch.testing.assert_close(exported.state.extras, propagator.state.extras, rtol=0, atol=1e-4)
+        torch.testing.assert_close(exported.state.velocity, propagator.state.velocity, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("ties", [False, True])

@@ -193,7 +193,8 @@ def _read_sound(field: Tensor, sights: Sights, dtype: torch.dtype) -> tuple[Tens
     """Read a map, (B, K, D), and say where the network shows finite numbers, (B, K, 1); elsewhere they are 0."""
     now = read_at(field, sights.place).to(dtype)
     limit = torch.finfo(torch.float32).max / 8  # sums and differences stay finite
-    shows = sights.shown.unsqueeze(2) & (now.abs().amax(2, keepdim=True) <= limit)  # false for NaN too
+    sound = (now.abs() <= limit).all(2, keepdim=True)  # false for NaN too, unlike a maximum in ONNX Runtime
+    shows = sights.shown.unsqueeze(2) & sound
     return torch.where(shows, now, 0), shows
 
 
