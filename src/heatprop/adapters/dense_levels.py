@@ -158,7 +158,7 @@ def good_places(level: Level, form: DenseFormat, first: int) -> tuple[Voters, Sc
     n = level.scores.shape[1]
     best, order = best_scores(level.scores, form)
     good = best > form.low
-    row = find(good)
+    row = torch.from_numpy(np.flatnonzero(good.numpy()))
     stream, place = row // n, row % n
     boxes = to_boxes(level.boxes[stream, place], place, level, form)
     voters = Voters(row + first, stream, best.flatten()[row], order.flatten()[row], boxes)
@@ -176,19 +176,16 @@ def find_scores(scores: Tensor, good: Tensor, form: DenseFormat) -> tuple[Tensor
     least = form.low
     if form.logits:  # a little less, as the sigmoid rounds
         least = math.log(least / (1 - least)) - 0.05 if 0 < least < 1 else -math.inf if least == 0 else math.inf
-    above = scores > least
+    columns_first = scores.stride(1) < scores.stride(2)  # as the maps of a level are
+    scores = scores.detach().transpose(1, 2) if columns_first else scores.detach()
+    values = (scores.float() if scores.dtype == torch.bfloat16 else scores).numpy()  # numpy compares faster
+    above = values > values.dtype.type(least)
     if form.objectness:
-        above &= good.unsqueeze(2)
-    if scores.stride(1) > scores.stride(2):
-        index = find(above)
-        return index % C, index // C
-    index = find(above.transpose(1, 2))
-    return index // n % C, index // (C * n) * n + index % n
-
-
-def find(mask: Tensor) -> Tensor:
-    """Flat index of what is true; numpy skips what is not several times faster than torch does."""
-    return torch.from_numpy(np.flatnonzero(mask.contiguous().numpy()))
+        above &= np.expand_dims(good.numpy(), 1 if columns_first else 2)
+    index = torch.from_numpy(np.flatnonzero(above))
+    if columns_first:
+        return index // n % C, index // (C * n) * n + index % n
+    return index % C, index // C
 
 
 def best_scores(scores: Tensor, form: DenseFormat) -> tuple[Tensor, Tensor]:
