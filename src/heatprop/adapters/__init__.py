@@ -25,6 +25,7 @@ from heatprop.adapters.distances import ltrb
 from heatprop.adapters.faces import CENTERFACE_EXTRAS, centerface
 from heatprop.adapters.named_heads import fcos, nanodet, rtmdet, yolo, yolox
 from heatprop.adapters.named_maps import Adapter
+from heatprop.adapters.point_maps import points
 from heatprop.adapters.scores import warn_about_scores
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ltrb",
     "mmdet",
     "nanodet",
+    "points",
     "rtmdet",
     "warn_about_scores",
     "yolo",
