@@ -66,15 +66,19 @@ def pairwise_iou(boxes: Tensor, others: Tensor | None = None) -> Tensor:
         if value.shape[2] != 4 or value.shape[0] != boxes.shape[0]:
             raise ValueError(f"{name} must have shape (B, K, 4) with B = {boxes.shape[0]}, got {tuple(value.shape)}")
     check_one_device(boxes=boxes, others=boxes if others is None else others)
-    low, high, area = _corners_and_areas(boxes)
-    other_low, other_high, other_area = (low, high, area) if others is None else _corners_and_areas(others)
-    start = torch.maximum(low.unsqueeze(3), other_low.unsqueeze(2))  # (B, 2, K, M)
-    side = (torch.minimum(high.unsqueeze(3), other_high.unsqueeze(2)) - start).clamp_(min=0)
-    inter = side[:, 0] * side[:, 1]  # (B, K, M)
-    return (inter / (area.unsqueeze(2) + other_area.unsqueeze(1) - inter)).to(boxes.dtype)
+    left, top, right, bottom, area = (side.unsqueeze(2) for side in _sides_and_area(boxes))  # (B, K, 1) each
+    other = boxes if others is None else others
+    other_left, other_top, other_right, other_bottom, other_area = (
+        side.unsqueeze(1) for side in _sides_and_area(other)
+    )
+    width = torch.minimum(right, other_right).sub_(torch.maximum(left, other_left)).clamp_(min=0)  # (B, K, M)
+    height = torch.minimum(bottom, other_bottom).sub_(torch.maximum(top, other_top)).clamp_(min=0)
+    inter = width.mul_(height)
+    return (inter / (area + other_area - inter)).to(boxes.dtype)
 
 
-def _corners_and_areas(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    wide = boxes.to(torch.promote_types(boxes.dtype, torch.float32)).transpose(1, 2)  # (B, 4, K)
-    low, high = wide[:, :2], wide[:, 2:]
-    return low, high, (high - low).prod(1)  # (B, 2, K), (B, 2, K), (B, K)
+def _sides_and_area(boxes: Tensor) -> tuple[Tensor, ...]:
+    """Left, top, right, bottom and area, ``(B, K)`` each; contiguous, since slices are several times slower."""
+    wide = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
+    left, top, right, bottom = wide.permute(2, 0, 1).contiguous()
+    return left, top, right, bottom, (right - left) * (bottom - top)

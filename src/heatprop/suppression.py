@@ -1,6 +1,7 @@
 """Non-maximum suppression per class, exact and with static shapes."""
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name that PyTorch's own documentation uses)
 from torch import Tensor
 
 from heatprop.boxes import pairwise_iou
@@ -9,7 +10,7 @@ from heatprop.peaks import outranks
 
 MATRIX = 300
 """Up to so many boxes one K x K matrix is fastest; more are gone through in blocks."""
-BLOCK = 128
+BLOCK = 256
 
 
 def nms(
@@ -97,23 +98,18 @@ def rank(
     return order, valid.gather(1, order)
 
 
-def overlap(
-    boxes: Tensor, labels: Tensor, others: tuple[Tensor, Tensor] | None = None, *, iou_threshold: float
-) -> Tensor:
+def overlap(boxes: Tensor, labels: Tensor, *, iou_threshold: float) -> Tensor:
     """Mark the pairs of boxes of one class that overlap by more than the threshold.
 
     Args:
         boxes: ``(x1, y1, x2, y2)``, shape ``(B, K, 4)``.
         labels: Class index, shape ``(B, K)``.
-        others: Boxes ``(B, M, 4)`` and labels ``(B, M)`` to compare them with; the same when ``None``.
         iou_threshold: Largest overlap that is allowed, in [0, 1].
 
     Returns:
-        Shape ``(B, K, M)``, ``bool``; a box overlaps itself unless it has no area.
+        Shape ``(B, K, K)``, ``bool``; a box overlaps itself unless it has no area.
     """
-    other_boxes, other_labels = (None, labels) if others is None else others
-    same = labels.unsqueeze(2) == other_labels.unsqueeze(1)
-    return same & (pairwise_iou(boxes, other_boxes) > iou_threshold)
+    return (labels.unsqueeze(2) == labels.unsqueeze(1)) & (pairwise_iou(boxes) > iou_threshold)
 
 
 def suppress(overlaps: Tensor, valid: Tensor) -> Tensor:
@@ -123,7 +119,8 @@ def suppress(overlaps: Tensor, valid: Tensor) -> Tensor:
     CPU and is forbidden elsewhere; a compiled graph contains the loop itself.
 
     Args:
-        overlaps: Entry ``[b, i, j]``: i is better than j and suppresses it if kept, shape ``(B, K, K)``, ``bool``.
+        overlaps: Entry ``[b, i, j]``: i is better than j and suppresses it if kept, shape ``(B, K, K)``, ``bool`` or
+            0 and 1 in ``float32``.
         valid: Which places take part, shape ``(B, K)``, ``bool``.
 
     Returns:
@@ -179,17 +176,25 @@ def _rank_in_blocks(
     first = tie.argsort(dim=1)
     falling = torch.where(valid, scores, -1).gather(1, first).argsort(dim=1, descending=True, stable=True)
     order = first.gather(1, falling)
-    boxes, labels = boxes.gather(1, order.unsqueeze(2).expand_as(boxes)), labels.gather(1, order)
-    valid, kept = valid.gather(1, order), valid[:, :0]
+    boxes = boxes.detach().gather(1, order.unsqueeze(2).expand_as(boxes))
+    labels, valid = _numbered(labels).gather(1, order), valid.gather(1, order)
+    kept = valid[:, :0]
     for start in range(0, order.shape[1], BLOCK):
-        stop = start + BLOCK
-        own = boxes[:, start:stop], labels[:, start:stop]
-        alive = valid[:, start:stop]
-        beaten = overlap(boxes[:, :start], labels[:, :start], own, iou_threshold=iou_threshold) & kept.unsqueeze(2)
-        within = overlap(*own, iou_threshold=iou_threshold).triu(1)
-        kept = torch.cat([kept, suppress(within, alive & ~beaten.any(1))], dim=1)
+        stop = min(start + BLOCK, order.shape[1])
+        over = pairwise_iou(boxes[:, :stop], boxes[:, start:stop]).gt_(iou_threshold).to(torch.float32)
+        over *= (labels[:, :stop].unsqueeze(2) - labels[:, start:stop].unsqueeze(1)).eq_(0)  # numbers, faster than bool
+        beaten = (kept.to(torch.float32).unsqueeze(1) @ over[:, :start]).squeeze(1) > 0
+        kept = torch.cat([kept, suppress(over[:, start:].triu(1), valid[:, start:stop] & ~beaten)], dim=1)
     last = (~kept).to(torch.uint8).argsort(dim=1, stable=True)
     return order.gather(1, last), kept.gather(1, last)
+
+
+def _numbered(labels: Tensor) -> Tensor:
+    """Number the classes of each stream, so that `float32` tells them apart whatever they are; shape ``(B, K)``."""
+    order = labels.argsort(dim=1)
+    rising = labels.gather(1, order)
+    new = F.pad(rising[:, 1:] != rising[:, :-1], (1, 0))
+    return torch.zeros_like(new, dtype=torch.float32).scatter_(1, order, new.cumsum(1).to(torch.float32))
 
 
 def _as_numbers(overlaps: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
