@@ -32,3 +32,19 @@ def test_a_python_block_of_the_documents_runs(block, capsys):
 
 def test_the_readme_and_the_guide_have_blocks():
     assert {"README.md-2", "docs/using.md-1"} <= {block.id for block in BLOCKS}
+
+
+def test_every_test_that_the_documents_name_is_there():
+    named = {
+        (page.name, path)
+        for page in [*PAGES, *NEED_EXTRAS, ROOT / "CONTRIBUTING.md"]
+        for path in re.findall(r"tests/[\w/]+\.py", page.read_text())
+    }
+    assert len(named) > 20
+    assert not {(page, path) for page, path in named if not (ROOT / path).is_file()}
+
+
+def test_the_sessions_that_the_promises_name_are_there():
+    named = set(re.findall(r"nox -s (\w+)", (ROOT / "docs/promises.md").read_text()))
+    there = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(), re.MULTILINE))
+    assert {"fuzz", "lowest", "tests"} <= named <= there
