@@ -83,3 +83,24 @@ def test_names_that_are_no_names_are_passed_over(tmp_path, model):
     torch.save({"state_dict": {3: torch.zeros(2), (1, 2): torch.zeros(2)}}, tmp_path / "weights.pth")
     with pytest.raises(ValueError, match=r"must hold tensors by name"):
         load_checkpoint(model, tmp_path / "weights.pth")
+
+
+class RunsCode:
+    def __reduce__(self):
+        return print, ("this must not run",)
+
+
+@pytest.mark.parametrize("content", ["noise", "code"])
+def test_nobody_is_told_to_read_the_file_in_a_way_that_can_run_code(tmp_path, model, capsys, content):
+    """torch's own message says that `weights_only=False` would help."""
+    path = tmp_path / "weights.pth"
+    if content == "code":
+        torch.save({"state_dict": RunsCode()}, path)
+    else:
+        path.write_bytes(b"garbage" * 100)
+    with pytest.raises(ValueError, match=REFUSED) as refused:
+        load_checkpoint(model, path)
+    assert "weights_only" not in str(refused.value)
+    assert "safe_globals" not in str(refused.value)
+    assert "Unsupported" in str(refused.value)
+    assert capsys.readouterr().out == ""

@@ -65,12 +65,20 @@ def read_plain(path: str | PathLike[str]) -> object:
         content: object = torch.load(path, map_location="cpu", weights_only=True)
         _check_tensors(content)
     except Exception as error:  # damaged files raise whatever their bytes lead to, from KeyError to OSError
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"{path} is not a checkpoint of plain weights; others are refused because they could run code: {reason} "
-            'If you trust it, save its weights alone: torch.save({"state_dict": model.state_dict()}, path)'
+            f"{path} is not a checkpoint of plain weights; others are refused because they could run code: "
+            f"{_reason(error)} If you trust it, save its weights alone: "
+            'torch.save({"state_dict": model.state_dict()}, path)'
         ) from error
     return content
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, in one sentence, without torch's advice to read the file in a way that can run code."""
+    said = str(error).strip()
+    _, found, inner = said.partition("WeightsUnpickler error: ")
+    first = (inner if found else said).strip().partition("\n")[0].partition(". ")[0]
+    return f"{(first or type(error).__name__).rstrip('.')}."
 
 
 def _check_stored(path: str | PathLike[str]) -> None:
