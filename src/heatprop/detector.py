@@ -33,9 +33,8 @@ class VideoDetector(nn.Module):
             :class:`heatprop.HeadMaps`.
         every: The detector looks only at every n-th frame, starting with the first, and the memory fills in the others
             (`HeatmapPropagator.coast`): their detections are ``carried``, fade a little, keep their age, and have the
-            extras that are remembered; the others are 0, since nothing was read. After a reset of any stream, the
-            detector looks at that frame of the whole batch, and the count starts again there. With n > 1, a ``reset``
-            mask waits for the device.
+            remembered extras; others are 0. After a reset of any stream, the detector looks at that frame of the whole
+            batch, and the count starts again there. With n > 1, a ``reset`` mask waits for the device.
         rate: Nominal number of frames per second, for the ``timestamps`` of the frames.
 
     Raises:

@@ -192,7 +192,7 @@ NMS_WITHOUT_WINDOW = 0.5
 
 def steady_keywords(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return all options of the preset as keywords, some of them changed; others follow those."""
-    options = STEADY.as_keywords() | overrides
+    options = STEADY.as_keywords() | dict(overrides)
     if "radius" in overrides and "max_radius" not in overrides:
         options["max_radius"] = max(options["radius"], STEADY.max_radius)
     if options["peak_kernel"] == 1 and "nms_threshold" not in overrides:

@@ -31,7 +31,7 @@ def export(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to be written: .onnx, or .pt2 for torch.")],
     detector: use.DetectorName = FACES,
     adapter: use.AdapterOption = None,
-    stride: use.Stride = 4.0,
+    stride: use.Stride = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +65,7 @@ def export(
             beta=beta,
             nms_threshold=nms_threshold,
             top_k=top_k,
-            stride=stride,
+            stride=4 if stride is None else stride,
             carry=carry,
         )
         loaded = load_detector(detector, adapter=None if adapter is None else adapter.value)
