@@ -51,7 +51,7 @@ def export(
     alpha: use.Alpha = None,
     beta: use.Beta = None,
     nms_threshold: use.NmsThreshold = None,
-    top_k: use.TopK = 100,
+    top_k: use.TopK = None,
     carry: use.CarryOption = use.Carry.balanced,
 ) -> None:
     """Write a detector with its memory as one file that runs without torch: frames in, boxes with identities out."""
