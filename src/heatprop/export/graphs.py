@@ -49,15 +49,19 @@ class Graph(nn.Module):
         super().__init__()
         self.propagator = propagator
         self.read = read
-        self.inputs = (*names, *(f"{STATE}{name}" for name in Tracklets._fields))
-        extra_names = tuple(f"{DETECTED}{name}" for name in extras)
-        following = tuple(f"{NEXT_STATE}{name}" for name in Tracklets._fields)
+        self.fields = state_fields(propagator.initial_state(1))
+        self.inputs = (*names, *(f"{STATE}{name}" for name in self.fields))
+        shown = dict.fromkeys([*extras, *(one.name for one in propagator.options.remembered)])
+        extra_names = tuple(f"{DETECTED}{name}" for name in shown)
+        following = tuple(f"{NEXT_STATE}{name}" for name in self.fields)
         self.outputs = (*((HEATMAP,) if shows_heatmap else ()), *DETECTIONS, *extra_names, *following)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Propagate a frame: tensors by `inputs`, tensors by `outputs`."""
         given = dict(zip(self.inputs, tensors, strict=True))
-        state = Tracklets(*(given[f"{STATE}{name}"] for name in Tracklets._fields))
+        scores = given[f"{STATE}score"]
+        blank = self.propagator.initial_state(scores.shape[0], device=scores.device, dtype=scores.dtype)
+        state = Tracklets(**(blank._asdict() | {name: given[f"{STATE}{name}"] for name in self.fields}))
         state = forget(state, given["reset"] | (state.next_id == 0))
         maps = self.read(given)
         following, output = self.propagator.step(state, *maps[:3], extras=maps.extras, shift=given.get("shift"))
@@ -66,6 +70,11 @@ class Graph(nn.Module):
         named |= {f"{DETECTED}{name}": value for name, value in found.extras.items()}
         named |= {f"{NEXT_STATE}{name}": value for name, value in zip(Tracklets._fields, following, strict=True)}
         return tuple(named[name].clone() for name in self.outputs)  # no output is an input, or another output
+
+
+def state_fields(state: Tracklets) -> tuple[str, ...]:
+    """Name the fields of a state that hold something; no runtime likes tensors without numbers."""
+    return tuple(name for name, field in zip(Tracklets._fields, state, strict=True) if field.numel())
 
 
 class ExampleGraph(NamedTuple):
@@ -183,7 +192,8 @@ def _example(
     graph: Graph, given: dict[str, Tensor], heatmap: Tensor, shift: Tensor | None, *, dynamic_batch: bool
 ) -> ExampleGraph:
     B = heatmap.shape[0]
-    state = graph.propagator.initial_state(B, device=heatmap.device, dtype=heatmap.dtype)
+    initial = graph.propagator.initial_state(B, device=heatmap.device, dtype=heatmap.dtype)
+    state = tuple(getattr(initial, name) for name in graph.fields)
     reset = torch.zeros(B, dtype=torch.bool, device=heatmap.device)
     tensors = (*given.values(), reset, *(() if shift is None else (shift,)), *state)
     if dynamic_batch and B == 1:  # torch.export takes a size of 1 for a constant

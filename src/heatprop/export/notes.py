@@ -50,6 +50,8 @@ class Notes(NamedTuple):
         try:
             options: dict[str, Any] = json.loads(text[f"{_PREFIX}options"])
             options = {name: math.inf if value == "inf" else value for name, value in options.items()}
+            if options.get("remember"):  # JSON has no pairs
+                options["remember"] = {name: tuple(rule) for name, rule in options["remember"].items()}
             names = tuple(json.loads(text[f"{_PREFIX}class_names"]))
             return cls(text[f"{_PREFIX}kind"], PropagatorOptions(**options), names, text[f"{_PREFIX}version"])
         except (KeyError, TypeError) as error:

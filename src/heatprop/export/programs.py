@@ -56,6 +56,7 @@ def export_program(
     notes = Notes(kind, propagator.options, check_class_names(class_names, graph.channels)).to_text()
     names = {"inputs": graph.graph.inputs, "outputs": graph.graph.outputs}
     program, buffer = trace(graph, dynamic_batch=dynamic_batch), io.BytesIO()
+    program.graph.eliminate_dead_code()  # torch 2.14 cannot load a split into no parts, which nobody reads
     torch.export.save(program, buffer, extra_files={"heatprop.json": json.dumps(notes | names)})
     with replacing(path, "wb") as file:
         file.write(buffer.getvalue())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from heatprop.export.graphs import DETECTED, DETECTIONS, EXTRA, HEATMAP, NEXT_STATE, STATE
+from heatprop.export.graphs import DETECTED, DETECTIONS, EXTRA, HEATMAP, NEXT_STATE, STATE, state_fields
 from heatprop.export.notes import Notes
 from heatprop.export.packages import need
 from heatprop.structures import Detections, Tracklets
@@ -77,15 +77,16 @@ class OnnxMemory(TrackletMemory):
             raise ValueError(f"{self.path} holds a {self.notes.kind}, not a {kind}; open it with {other}")
         self._ports = {port.name: port for port in self._session.get_inputs()}
         self._outputs = [port.name for port in self._session.get_outputs()]
-        self._check_state()
         self.top_k, self.remember = self.notes.options.top_k, self.notes.options.remember
+        self._fields = state_fields(self.initial_state(1))
+        self._check_state()
 
     def extra_repr(self) -> str:
         """Show the file."""
         return repr(str(self.path))
 
     def _check_state(self) -> None:
-        wanted = {f"{STATE}{name}" for name in Tracklets._fields}
+        wanted = {f"{STATE}{name}" for name in self._fields}
         found = {name for name in self._ports if name.startswith(STATE)}
         if wanted != found:
             raise ValueError(
@@ -100,12 +101,13 @@ class OnnxMemory(TrackletMemory):
         B = next(iter(feeds.values())).shape[0]
         state = self.initial_state(B) if before is None else before
         feeds.setdefault("reset", torch.zeros(B, dtype=torch.bool))
-        feeds |= {f"{STATE}{name}": value for name, value in zip(Tracklets._fields, state, strict=True)}
+        feeds |= {f"{STATE}{name}": getattr(state, name) for name in self._fields}
         self._check(feeds)
         arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in feeds.items()}
         found = self._session.run(self._outputs, arrays)
         named = {name: torch.from_numpy(value) for name, value in zip(self._outputs, found, strict=True)}
-        self._follow(before, Tracklets(*(named[f"{NEXT_STATE}{name}"] for name in Tracklets._fields)))
+        following = {name: named[f"{NEXT_STATE}{name}"] for name in self._fields}
+        self._follow(before, Tracklets(**(state._asdict() | following)))
         return named
 
     def _check(self, feeds: Mapping[str, Tensor]) -> None:
