@@ -34,8 +34,9 @@ def points(*, scale: float = 1, pool: int = 1, merge_radius: float | None = None
             pixels from frame to frame, but the memory looks only ``radius`` cells around. The score of a cell is the
             highest of its block, its offset is the middle of that pixel, the first of equals. The propagator's
             ``stride`` is that of the map times ``pool``.
-        merge_radius: Points of one class within this distance of a higher one are dropped, in pixels of the map, at
-            least 0; distances are measured between the points, offsets included. ``None`` drops none.
+        merge_radius: Peaks of one class within this distance of a higher one are dropped, in pixels of the map, at
+            least 0; distances are measured between the points, offsets included. Only the 256 highest peaks, and
+            nothing around them, stay in the map. ``None`` changes nothing.
 
     Returns:
         An adapter: scores, and offsets where ``pool`` is above 1. With several classes in a block, the offset is that
@@ -124,7 +125,9 @@ def pool_points(heatmap: Tensor, pool: int) -> HeadMaps:
 
 
 def merge_points(maps: HeadMaps, radius: float) -> Tensor:
-    """Set cells to 0 whose point lies within a radius of a higher peak of their class: greedy, the highest peak first.
+    """Keep the peaks that no higher peak of their class is near: greedy, the highest first; all other cells become 0.
+
+    (To clear only the surroundings of a peak would leave a new one on the slope of a wide bump.)
 
     Args:
         maps: Scores and offsets.
@@ -133,28 +136,16 @@ def merge_points(maps: HeadMaps, radius: float) -> Tensor:
     Returns:
         Scores, shape ``(B, C, H, W)``.
     """
-    heatmap = maps.heatmap
-    B, C, H, W = heatmap.shape
-    scores, index = top_k(find_peaks(heatmap.detach().nan_to_num(0)), PEAKS)  # (B, K)
+    B, C, H, W = maps.heatmap.shape
+    scores, index = top_k(find_peaks(maps.heatmap.detach().nan_to_num(0)), PEAKS)  # (B, K)
     x, y = cell_points(maps)  # (B, H * W) each
     label, cell = index // (H * W), index % (H * W)
     point = torch.stack([x.gather(1, cell), y.gather(1, cell)], dim=2)  # (B, K, 2)
     apart = (point.unsqueeze(2) - point.unsqueeze(1)).square().sum(3)
     close = (apart <= radius**2) & (label.unsqueeze(2) == label.unsqueeze(1))
     kept = suppress(close & outranks(scores, index), scores > 0)
-    reach = math.ceil(radius)
-    steps = torch.arange(-reach, reach + 1, device=heatmap.device)
-    column, row = (cell % W).unsqueeze(2), (cell // W).unsqueeze(2)
-    columns, rows = column + steps.repeat(len(steps)), row + steps.repeat_interleave(len(steps))  # (B, K, n)
-    inside = (columns >= 0) & (columns < W) & (rows >= 0) & (rows < H)
-    near = (rows.clamp(0, H - 1) * W + columns.clamp(0, W - 1)).flatten(1)
-    apart = (x.gather(1, near).view_as(columns) - point[:, :, :1]) ** 2
-    apart = apart + (y.gather(1, near).view_as(rows) - point[:, :, 1:]) ** 2
-    own = (columns == column) & (rows == row)
-    dropped = inside & ~own & (apart <= radius**2) & kept.unsqueeze(2)
-    target = torch.where(dropped, label.unsqueeze(2) * H * W + near.view_as(columns), C * H * W).flatten(1)
-    gone = torch.zeros(B, C * H * W + 1, dtype=torch.bool, device=heatmap.device).scatter_(1, target, True)
-    return heatmap.masked_fill(gone[:, :-1].view(B, C, H, W), 0)
+    places = torch.where(kept, index, C * H * W)  # one more, for what is dropped
+    return scores.new_zeros(B, C * H * W + 1).scatter_(1, places, scores)[:, :-1].view(B, C, H, W)
 
 
 def cell_points(maps: HeadMaps) -> tuple[Tensor, Tensor]:
