@@ -129,7 +129,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--flies", type=Path, default=Path("../shared/clips/points"), help="folder of both files")
-    parser.add_argument("--frames", type=int, default=300, help="so many frames of the flies")
+    parser.add_argument("--frames", type=int, default=1100, help="so many frames of the flies")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with torch.inference_mode():
