@@ -13,9 +13,8 @@ from heatprop.running import still_pictures
 from heatprop.running.detectors import DetectorError
 from heatprop.running.frame_results import Found, FrameResult
 from heatprop.running.maps import MapWriter
-from heatprop.running.records import RecordWriter
+from heatprop.running.records import CocoWriter, MotWriter, RecordWriter
 from heatprop.running.still_pictures import StillWriter
-from heatprop.running.track_files import CocoWriter, MotWriter
 from heatprop.video import VideoReader, VideoWriter
 from heatprop.video.drawing import annotate, blur, side_by_side, title_height
 

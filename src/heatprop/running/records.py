@@ -1,4 +1,4 @@
-"""Write detections as JSON Lines, to a file that appears once it is complete."""
+"""Write detections as JSON Lines, MOTChallenge's text or COCO's results, to a file that appears once it is complete."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from heatprop.formats.coco import coco_result_rows
+from heatprop.formats.mot_tracks import mot_track_rows
 from heatprop.formats.whole_files import WholeFile
 from heatprop.running.frame_results import FrameResult
 
@@ -101,3 +103,34 @@ def _masked_only(result: FrameResult) -> list[dict[str, Any]]:
 
 def _rounded(box: Iterable[float]) -> list[float]:
     return [round(float(side), 3) for side in box]
+
+
+class MotWriter(RecordWriter):
+    """Write ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1; otherwise like `RecordWriter`.
+
+    The format has no column for classes: the detections of all classes are written.
+    """
+
+    def _lines(self, result: FrameResult) -> Iterator[str]:
+        found = result.found
+        rows = mot_track_rows(result.frame.index, found.boxes, found.scores, found.ids)
+        return (f"{row}\n" for row in rows)
+
+
+class CocoWriter(RecordWriter):
+    """Write a list of ``image_id``, ``category_id``, ``bbox``, ``score`` and ``track_id``; else like `RecordWriter`.
+
+    The first frame is image 1, and the first class is category 1. Even after Ctrl-C the file is complete JSON.
+    """
+
+    _head, _tail = "[", "\n]\n"
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__(path)
+        self._between = "\n"
+
+    def _lines(self, result: FrameResult) -> Iterator[str]:
+        found = result.found
+        for row in coco_result_rows(result.frame.index + 1, found.labels, found.boxes, found.scores, found.ids):
+            yield self._between + json.dumps(row)
+            self._between = ",\n"
