@@ -27,6 +27,7 @@ from heatprop.cli import app, main
 from heatprop.evaluation.columns import GroundTruth
 from heatprop.maps.detecting import detect_in_maps
 from heatprop.maps.saved import read_saved_maps, write_saved_maps
+from heatprop.video import VideoReader
 from heatprop.video.drawing import CARRIED, SEEN, title_height
 
 pytestmark = pytest.mark.usefixtures("wide_terminal")
@@ -99,7 +100,9 @@ def test_json_holds_what_the_equations_give(tmp_path):
     records = lines(tmp_path / "clip.jsonl")
     assert [record["frame"] for record in records] == [0, 1, 2, 3, 4]
     assert [record["time"] for record in records] == pytest.approx(times, abs=1e-3)
-    assert [record["score"] for record in records] == pytest.approx(balanced_scores(scores), abs=0.01)
+    elapsed = np.diff(times, prepend=0) * float(VideoReader(source).nominal_rate)
+    expected = balanced_scores(scores, elapsed=elapsed)
+    assert [record["score"] for record in records] == pytest.approx(expected, abs=0.01)
     assert [record["network_score"] for record in records] == pytest.approx(scores, abs=0.01)
     assert [record["age"] for record in records] == [1, 2, 3, 4, 5]
     assert [record["carried"] for record in records] == [False, False, True, True, False]

@@ -99,8 +99,8 @@ def test_functions_modules_and_methods_are_detectors(name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("toy_detectors", "must be 'faces', package.module:callable or file.py:callable, got 'toy_detectors'"),
-        (":spots", "must be 'faces', package.module:callable or file.py:callable, got ':spots'"),
+        ("toy_detectors", "must be 'faces', file.onnx, .* or file.py:callable, got 'toy_detectors'"),
+        (":spots", "must be 'faces', file.onnx, .* or file.py:callable, got ':spots'"),
         ("no_such_module:spots", "there is no module 'no_such_module', neither installed nor in .*; run heatprop from"),
         ("os.no_such:spots", "there is no module 'os.no_such'"),
         ("toy_detectors:spot", "has no 'spot'; it has: .*spots"),

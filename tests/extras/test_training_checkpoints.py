@@ -64,7 +64,7 @@ def test_code_in_a_checkpoint_does_not_run(trained, out, tmp_path):
 
 def test_another_file_is_not_gone_on_from(trained, out):
     shutil.copy(out / "model.pt", out / "last.ckpt")
-    refused(trained[0], out, "it lacks epoch, global_step, optimizer_states, lr_schedulers, loops, callbacks; begin")
+    refused(trained[0], out, "it lacks epoch, global_step, optimizer_states, lr_schedulers, loops, callbacks; start")
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,15 @@ def blend(y, h, length, alpha, beta):
     return y + alpha * (length / (length + inverse)) * (h - y)
 
 
-def balanced_scores(scores, *, alpha=0.98, beta=2.0):
-    """Eqs. 5 and 6 for one object that stays where it is, frame by frame."""
+def balanced_scores(scores, *, alpha=0.98, beta=2.0, elapsed=None):
+    """Eqs. 5 and 6 for one object that stays where it is; ``elapsed`` frames lie between two looks, one by default."""
     balanced = []
     for length, score in enumerate(scores):
-        balanced.append(blend(score, balanced[-1], length, alpha, beta) if balanced else score)
+        if balanced:
+            skipped = 0.0 if elapsed is None else max(elapsed[length] - 1, 0.0)
+            balanced.append(blend(score, balanced[-1] * alpha**skipped, length, alpha, beta))
+        else:
+            balanced.append(score)
     return balanced
 
 
