@@ -1,11 +1,14 @@
 """The result of one frame: its objects, and the maps that they come from."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from heatprop.running.picture import Picture
 from heatprop.running.reading import NO_BOXES, OwnBoxes
 from heatprop.structures import HeadMaps
 from heatprop.video import Frame
@@ -89,3 +92,31 @@ class FrameResult(NamedTuple):
     def masks(self) -> NDArray[np.float64]:
         """The boxes that must be covered, shape ``(n, 4)``, in pixels of the video."""
         return np.concatenate([self.found.boxes, self.masked_only.boxes])
+
+
+def find_shown(objects: Mapping[str, Any], picture: Picture, *, score: float, labels: Tensor | None) -> Found:
+    """Keep what is shown of a frame's objects.
+
+    Args:
+        objects: The objects, as `heatprop.Detections.unpad` returns them for a frame.
+        picture: What the detector saw of the frame.
+        score: Lowest score.
+        labels: Class indices to keep; ``None`` keeps all.
+
+    Returns:
+        The objects, in pixels of the video.
+    """
+    shown = objects["scores"] >= score
+    if labels is not None:
+        shown &= torch.isin(objects["labels"], labels.to(shown.device))
+    arrays = {name: value[shown].cpu().numpy() for name, value in objects.items() if name != "extras"}
+    network_scores = arrays["network_scores"].astype(np.float64)
+    return Found(
+        boxes=picture.video_boxes(arrays["boxes"].astype(np.float64)),
+        scores=arrays["scores"].astype(np.float64),
+        network_scores=network_scores,
+        ages=arrays["ages"].astype(np.int64),
+        ids=arrays["track_ids"],
+        carried=network_scores < score,
+        labels=arrays["labels"],
+    )

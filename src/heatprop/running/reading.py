@@ -62,7 +62,7 @@ class Reading(NamedTuple):
     """What the detector finds in a frame.
 
     Attributes:
-        own: Its own boxes, in pixels of the video; empty if nobody asked for them.
+        own: Its own boxes of all classes, in pixels of its picture; empty if nobody asked for them.
         unreadable: Whether a score is not finite, or a cell has a score that counts but a box that cannot be read.
         outside: Whether a finite score lies outside [0, 1]: it counts as 0 or 1.
     """

@@ -17,9 +17,9 @@ from heatprop.propagator import HeatmapPropagator
 from heatprop.running.clock import Clock
 from heatprop.running.completing import complete
 from heatprop.running.detectors import Detector, DetectorError
-from heatprop.running.frame_results import Found, FrameResult, NetworkMaps
+from heatprop.running.frame_results import Found, FrameResult, NetworkMaps, find_shown
 from heatprop.running.picture import Picture, fit
-from heatprop.running.reading import NO_BOXES, Reading, check_values, own_boxes, without_memory
+from heatprop.running.reading import NO_BOXES, OwnBoxes, Reading, check_values, own_boxes, without_memory
 from heatprop.structures import Detections, HeadMaps
 from heatprop.video import CameraMotion, Frame, cell_motion
 
@@ -69,7 +69,7 @@ class FrameDetector:
         self._mask_scale = mask_scale
         self._labels = None if labels is None else torch.tensor(sorted(labels))
         self._first_id = 0  # first identity of the scene
-        self._shown = set[int]()  # identities of the scene so far
+        self._shown = set[int]()  # identities so far
         self._looked: tuple[Picture, FrameResult] | None = None  # the last frame that the detector has looked at
 
     def results(
@@ -138,7 +138,7 @@ class FrameDetector:
         with _named(self._detector.name):
             maps = picture.cut(self._detector(picture.pixels), stride=self._propagator.stride)
             check_maps(maps)
-        return picture, maps, self._read(picture, maps)
+        return picture, maps, self._read(maps)
 
     def shift_of(self, frame: Frame, picture: Picture, *, cut: bool) -> torch.Tensor | None:
         """Compute how the picture moved since the previous call.
@@ -189,15 +189,19 @@ class FrameDetector:
         without = None
         if self._memoryless is not None:
             _, output = self._memoryless.step(None, maps.heatmap, maps.offset, maps.size)
-            without = self._found(picture, output.detections, first_id=0)
+            without = find_shown(output.detections.unpad()[0], picture, score=self._score, labels=self._labels)
         network = None
         if self._keep_maps:
             reached = torch.zeros_like(maps.heatmap[:, :1], dtype=torch.bool)
             if propagated is not None:  # in other cells only the network finds something
                 reached = (propagated.prior_score() > 0).any(1, keepdim=True)
             network = NetworkMaps(maps, reached, self._propagator.stride, (picture.width, picture.height))
-        seen = maps if self._turns.every > 1 else None
-        found = self._found(picture, detections, first_id=first_id, seen=seen)
+        (objects,) = detections.unpad()
+        objects["track_ids"] = objects["track_ids"] + first_id
+        if self._turns.every > 1 and maps.size is not None:  # after skipped frames the detector's own boxes count
+            objects = complete(objects, reading.own, score=self._score, known=self._shown)
+        found = find_shown(objects, picture, score=self._score, labels=self._labels)
+        self._shown.update(found.ids.tolist())
         best = clean_scores(maps.heatmap, seen_cells(maps, stride=self._propagator.stride)).amax().item()
         return FrameResult(
             frame,
@@ -209,7 +213,7 @@ class FrameDetector:
             network,
             best=best,
             class_names=self._detector.class_names,
-            masked_only=reading.own.outside(found.boxes, scale=max(self._mask_scale or 1.0, 1.0)),
+            masked_only=self._masked_only(picture, reading.own, found),
             unreadable=reading.unreadable,
             outside=reading.outside,
         )
@@ -220,7 +224,7 @@ class FrameDetector:
         shift = self.shift_of(frame, picture, cut=cut)
         memory = self._propagator.state
         if cut and memory is not None:
-            self._first_id, self._shown = self._first_id + int(memory.next_id[0]), set()
+            self._first_id += int(memory.next_id[0])
         with _named(self._detector.name):
             reset = torch.tensor([cut], device=maps.heatmap.device)
             shift = None if shift is None else shift.to(maps.heatmap.device)
@@ -245,8 +249,10 @@ class FrameDetector:
         memory = self._propagator.state
         if shift is not None and memory is not None:
             shift = shift.to(memory.score.device)
-        found = self._found(picture, self._propagator.coast(shift=shift, dt=dt), first_id=self._first_id)
-        found = found._replace(carried=np.ones_like(found.carried))
+        (objects,) = self._propagator.coast(shift=shift, dt=dt).unpad()
+        found = find_shown(objects, picture, score=self._score, labels=self._labels)
+        found = found._replace(carried=np.ones_like(found.carried), ids=found.ids + self._first_id)
+        self._shown.update(found.ids.tolist())
         without = None if looked.without is None else Found._make(field[:0] for field in looked.without)
         return looked._replace(
             frame=frame,
@@ -259,36 +265,21 @@ class FrameDetector:
             outside=False,
         )
 
-    def _read(self, picture: Picture, maps: HeadMaps) -> Reading:
+    def _read(self, maps: HeadMaps) -> Reading:
         options, own = self._propagator.options, NO_BOXES
-        if self._mask_scale is not None and maps.size is not None:
+        if maps.size is not None and (self._mask_scale is not None or self._turns.every > 1):
             own = own_boxes(maps, options, score=max(self._score, options.score_threshold))
-            own = own._replace(boxes=picture.video_boxes(own.boxes))
-            if self._labels is not None:
-                own = own.of_classes(self._labels.tolist())
         unreadable, outside = check_values(maps, stride=options.stride, score=options.score_threshold)
         return Reading(own, unreadable, outside)
 
-    def _found(self, picture: Picture, detections: Detections, *, first_id: int, seen: HeadMaps | None = None) -> Found:
-        (found,) = detections.unpad()
-        if seen is not None and seen.size is not None:  # after skipped frames the detector's own boxes count
-            own = own_boxes(seen, self._propagator.options, score=max(self._score, self._propagator.score_threshold))
-            found = complete(found, own, score=self._score, known=self._shown)
-        shown = found["scores"] >= self._score
+    def _masked_only(self, picture: Picture, own: OwnBoxes, found: Found) -> OwnBoxes:
+        """Choose what only the masks cover, in pixels of the video."""
+        if self._mask_scale is None:
+            return NO_BOXES
         if self._labels is not None:
-            shown &= torch.isin(found["labels"], self._labels.to(shown.device))
-        arrays = {name: value[shown].cpu().numpy() for name, value in found.items() if name != "extras"}
-        network_scores, ids = arrays["network_scores"].astype(np.float64), arrays["track_ids"]
-        self._shown.update(ids.tolist())
-        return Found(
-            boxes=picture.video_boxes(arrays["boxes"].astype(np.float64)),
-            scores=arrays["scores"].astype(np.float64),
-            network_scores=network_scores,
-            ages=arrays["ages"].astype(np.int64),
-            ids=np.where(ids < 0, -1, ids + first_id),
-            carried=network_scores < self._score,
-            labels=arrays["labels"],
-        )
+            own = own.of_classes(self._labels.tolist())
+        own = own._replace(boxes=picture.video_boxes(own.boxes))
+        return own.outside(found.boxes, scale=max(self._mask_scale, 1.0))
 
 
 @contextmanager
