@@ -50,3 +50,15 @@ def test_unpad_of_no_detection_is_empty_but_typed():
     [found] = HeatmapPropagator()(torch.zeros(1, 2, 4, 4)).detections.unpad()
     assert found["boxes"].shape == (0, 4)
     assert found["labels"].dtype == torch.int64
+
+
+def test_stacked_maps_give_their_frames_back():
+    maps = toy.crowd(0, frames=3)
+    stacked = HeadMaps.stack([maps.frame(time) for time in range(3)])
+    for name in ("heatmap", "offset", "size"):
+        assert torch.equal(getattr(stacked, name), getattr(maps, name)), name
+    assert stacked.extras.keys() == maps.extras.keys()
+    assert all(torch.equal(stacked.extras[name], field) for name, field in maps.extras.items())
+    points = HeadMaps.stack([HeadMaps(torch.zeros(2, 1, 4, 4))] * 3)
+    assert points.heatmap.shape == (2, 3, 1, 4, 4)
+    assert points[1:] == (None, None, None)

@@ -158,7 +158,7 @@ def frames_between(
     return passed
 
 
-def frames_of(dt: float | Tensor | None, like: Tensor) -> Tensor | None:
+def elapsed_frames(dt: float | Tensor | None, like: Tensor) -> Tensor | None:
     """Turn the time since the last call into frames for each stream.
 
     Args:

@@ -109,9 +109,9 @@ class PropagatorOptions:
         """Check every option."""
         for option in fields(self):
             self._check(option.name, option.type)
+        remembered = self.remembered  # read once, here, since each step asks for it
         if self.remember is not None:  # a copy, which nobody else can change
-            own = {one.name: (one.rule, one.depth) for one in self.remembered}
-            object.__setattr__(self, "remember", own)
+            object.__setattr__(self, "remember", {one.name: (one.rule, one.depth) for one in remembered})
         if self.stride in (0, math.inf):
             raise ValueError(f"stride must be a finite number above 0, got {self.stride}")
         if self.radius_per_size == math.inf:
@@ -136,7 +136,7 @@ class PropagatorOptions:
         """Whether tracklets move on by themselves."""
         return self.velocity or self.motion is not None
 
-    @property
+    @functools.cached_property
     def remembered(self) -> tuple[Remembered, ...]:
         """The extras that are remembered, in their order."""
         return read_rules(self.remember)

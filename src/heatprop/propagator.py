@@ -10,7 +10,7 @@ from torch import Tensor
 from heatprop.association import detect
 from heatprop.candidates import choose_candidates
 from heatprop.checks import check_chunk, check_count, check_maps, check_reset, check_shift
-from heatprop.coasting import check_dt, coast, frames_of, let_pass
+from heatprop.coasting import check_dt, coast, elapsed_frames, let_pass
 from heatprop.motion import predict
 from heatprop.options import Option, PropagatorOptions, steady_keywords, takes_options
 from heatprop.output import PropagatorOutput, stack_outputs
@@ -260,7 +260,7 @@ class HeatmapPropagator(TrackletMemory):
             raise RuntimeError("coast continues from a propagated frame; call the propagator with maps first")
         check_shift(shift, state.score.new_empty(self._shape, device="meta"), device=state.score.device)
         check_dt(dt, self._shape[:1], state.score.device)
-        dt = frames_of(dt, state.score)
+        dt = elapsed_frames(dt, state.score)
         following, detections = coast(state, self._shape[1:], self.options, frames=frames, shift=shift, dt=dt)
         self._follow(state, following)
         return detections
@@ -275,7 +275,7 @@ class HeatmapPropagator(TrackletMemory):
             wide = torch.promote_types(heatmap.dtype, torch.float32)
             state = empty_tracklets(heatmap.shape[0], options.top_k, device=heatmap.device, dtype=wide)
         prior = continue_with(state, heatmap, options.top_k, reset=reset, remembered=options.remembered)
-        elapsed = frames_of(dt, prior.score)
+        elapsed = elapsed_frames(dt, prior.score)
         prior, leaving = predict(prior, heatmap.shape[1:], options, shift=shift, frames=elapsed)
         if elapsed is not None:
             prior = let_pass(prior, options, frames=elapsed - 1)

@@ -47,6 +47,18 @@ class HeadMaps(NamedTuple):
         """Take one stream of a batch, as a batch of one."""
         return self.map(lambda field: field[number : number + 1])
 
+    @staticmethod
+    def stack(frames: "Sequence[HeadMaps]") -> "HeadMaps":
+        """Stack T frames that all have the same maps: every shape gets ``T`` after ``B``."""
+        first = frames[0]
+        offset, size = (
+            None if getattr(first, name) is None else _stack_field(frames, name) for name in ("offset", "size")
+        )
+        extras = first.extras
+        if extras is not None:
+            extras = {name: torch.stack([(one.extras or {})[name] for one in frames], dim=1) for name in extras}
+        return HeadMaps(_stack_field(frames, "heatmap"), offset, size, extras)
+
 
 class Tracklets(NamedTuple):
     """The detections of the last frame, at most K per stream. This is the whole memory.

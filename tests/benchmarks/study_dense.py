@@ -17,7 +17,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from measure import table
-from study_identities import BYTE_TRACK, CUTS, VIEWS, Boxes, Clip, Frames, Who, as_arrays, track, value_boxes, who_at
+from study_identities import (
+    BYTE_TRACK,
+    CUTS,
+    VIEWS,
+    Clip,
+    Frames,
+    Row,
+    as_arrays,
+    track,
+    value_boxes,
+    who_at,
+)
 
 from heatprop import HeatmapPropagator, adapters, nms
 from heatprop.evaluation import GroundTruth
@@ -34,17 +45,6 @@ class DenseClip(NamedTuple):
     levels: Levels
     strides: tuple[int, ...]
     clip: Clip
-
-
-class Row(NamedTuple):
-    """One method on one clip, and the detector alone beside it."""
-
-    clip: str
-    view: str
-    method: str
-    who: Who
-    boxes: Boxes
-    alone: Boxes
 
 
 def read_clip(path: Path, view: str) -> DenseClip:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from heatprop.adapters.dense_heads import dense
+from heatprop.adapters.dense_heads import check_input_size, dense
 from heatprop.adapters.named_maps import Adapter, as_tensor, describe, only_output
 from heatprop.structures import HeadMaps
 
@@ -87,7 +87,7 @@ def yolox(
     read = dense(strides, grid=grid, boxes="xywh", logits=False, objectness=True, low=low, input_size=input_size)
     if decoded:
         return read
-    return partial(_read_raw_yolox, read=read, strides=tuple(strides), input_size=input_size)
+    return partial(_read_raw_yolox, read=read, strides=tuple(strides), input_size=check_input_size(input_size))
 
 
 def nanodet(
@@ -191,12 +191,12 @@ def _read_yolo(raw: Any, *, levels: Adapter, boxes: Adapter, numbers: int) -> He
     return levels([_split(as_tensor(level), numbers, boxes_first=True, name="yolo", raw=raw) for level in raw])
 
 
-def _read_raw_yolox(raw: Any, *, read: Adapter, strides: tuple[float, ...], input_size: InputSize) -> HeadMaps:
+def _read_raw_yolox(raw: Any, *, read: Adapter, strides: tuple[float, ...], input_size: Any) -> HeadMaps:
     """Do what ``YOLOXHead.decode_outputs`` does, then read boxes."""
     raw = only_output(raw)
     if not isinstance(raw, Tensor) or raw.dim() != 3 or input_size is None:
         return read(raw)  # which refuses it
-    width, height = (input_size, input_size) if isinstance(input_size, int) else input_size
+    width, height = input_size
     cells = []
     for stride in strides:
         rows, columns = (torch.arange(-(-side // stride), device=raw.device) for side in (height, width))

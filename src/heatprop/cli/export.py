@@ -65,7 +65,7 @@ def export(
             beta=beta,
             nms_threshold=nms_threshold,
             top_k=top_k,
-            stride=4 if stride is None else stride,
+            stride=stride,
             carry=carry,
         )
         loaded = load_detector(detector, adapter=None if adapter is None else adapter.value)

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from heatprop.cli.propagator_options import PAPER
 from heatprop.cli.run_options import Carry
-from heatprop.options import STEADY
 from heatprop.propagator import HeatmapPropagator
+from heatprop.running.onnx_detectors import GRID
 
 
 def make_memory(
@@ -16,7 +15,7 @@ def make_memory(
     beta: float | None,
     nms_threshold: float | None,
     top_k: int | None,
-    stride: float,
+    stride: float | None,
     carry: Carry,
     votes: bool = False,
 ) -> HeatmapPropagator:
@@ -29,7 +28,7 @@ def make_memory(
         beta: 0 to infinity.
         nms_threshold: IoU, in [0, 1].
         top_k: Objects per frame.
-        stride: Pixels per cell.
+        stride: Pixels per cell; ``None`` for 4, or for the grid of votes.
         carry: Which score is carried on.
         votes: Whether the maps are votes of a dense head, as docs/dense-heads.md explains.
 
@@ -39,12 +38,9 @@ def make_memory(
     Raises:
         ValueError: If an option is out of its range.
     """
+    usual: dict[str, Any] = {"top_k": 300, "stride": GRID, "peak_kernel": 1} if votes else {}
     named = {"radius": radius, "alpha": alpha, "beta": beta, "nms_threshold": nms_threshold}
-    options: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    if steady and radius is not None:
-        options["max_radius"] = max(radius, STEADY.max_radius)
+    named |= {"top_k": top_k, "stride": stride}
+    asked = {name: value for name, value in named.items() if value is not None}
     make = HeatmapPropagator.steady if steady else HeatmapPropagator
-    if votes:
-        options["peak_kernel"] = 1
-        top_k = 300 if top_k is None else top_k
-    return make(top_k=PAPER.top_k if top_k is None else top_k, stride=stride, carry=carry.value, **options)
+    return make(carry=carry.value, **usual | asked)

@@ -108,7 +108,7 @@ def run(
             beta=beta,
             nms_threshold=nms_threshold,
             top_k=top_k,
-            stride=8 if votes else 4 if stride is None else stride,
+            stride=stride,
             carry=carry,
             votes=votes,
         )

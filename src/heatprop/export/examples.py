@@ -1,11 +1,13 @@
-"""From what the user gives as an example to a graph with tensors to trace it by."""
+"""From what the user gives to a graph, tensors to trace it by, and what is written about it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from heatprop.detector import VideoDetector
 from heatprop.export.graphs import ExampleGraph, detector_graph, propagator_graph
+from heatprop.export.notes import Notes, check_class_names
 from heatprop.propagator import HeatmapPropagator
 from heatprop.structures import HeadMaps
 
@@ -37,6 +39,19 @@ def example_graph(
         return propagator_graph(source, maps, shift=shift, dynamic_batch=dynamic_batch)
     frames = frames_of(source, example)
     return detector_graph(source, {"frames": frames}, shift=shift, dynamic_batch=dynamic_batch)
+
+
+def take_notes(source: HeatmapPropagator | VideoDetector, class_names: Sequence[str], channels: int) -> Notes:
+    """Say what the file of a propagator or a detector says about itself.
+
+    Raises:
+        TypeError: If ``class_names`` are no names.
+        ValueError: If their number is wrong.
+    """
+    names = check_class_names(class_names, channels)
+    if isinstance(source, VideoDetector):
+        return Notes("detector", source.propagator.options, names)
+    return Notes("propagator", source.options, names)
 
 
 def frames_of(source: object, example: Any) -> Tensor:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from heatprop.detector import VideoDetector
-from heatprop.export.examples import example_graph, frames_of
+from heatprop.export.examples import example_graph, frames_of, take_notes
 from heatprop.export.graphs import ExampleGraph, detector_graph, trace
-from heatprop.export.notes import Notes, check_class_names
+from heatprop.export.notes import Notes
 from heatprop.export.packages import need
 from heatprop.formats.whole_files import replacing
 from heatprop.propagator import HeatmapPropagator
@@ -86,9 +86,7 @@ def export_onnx(
     else:
         graph = example_graph(source, example, shift=shift, dynamic_batch=dynamic_batch)
         model, channels = _model(graph, dynamic_batch=dynamic_batch), graph.channels
-    propagator = source.propagator if isinstance(source, VideoDetector) else source
-    kind = "detector" if isinstance(source, VideoDetector) else "propagator"
-    _describe(model, Notes(kind, propagator.options, check_class_names(class_names, channels)))
+    _write_notes(model, take_notes(source, class_names, channels))
     with replacing(path, "wb") as file:
         file.write(model.SerializeToString())
     return Path(os.fspath(path))
@@ -140,7 +138,7 @@ def _name_batch(model: Any) -> None:
                 dimension.dim_param = "batch"
 
 
-def _describe(model: Any, notes: Notes) -> None:
+def _write_notes(model: Any, notes: Notes) -> None:
     import onnx
 
     del model.metadata_props[:]

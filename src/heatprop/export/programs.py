@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from heatprop.detector import VideoDetector
-from heatprop.export.examples import example_graph
+from heatprop.export.examples import example_graph, take_notes
 from heatprop.export.graphs import trace
-from heatprop.export.notes import Notes, check_class_names
 from heatprop.formats.whole_files import replacing
 from heatprop.propagator import HeatmapPropagator
 
@@ -51,9 +50,7 @@ def export_program(
     if isinstance(source, VideoDetector) and hasattr(source.detector, "onnx_model"):
         raise ValueError("this detector is an ONNX graph, which torch cannot export; use export_onnx")
     graph = example_graph(source, example, shift=shift, dynamic_batch=dynamic_batch)
-    propagator = source.propagator if isinstance(source, VideoDetector) else source
-    kind = "detector" if isinstance(source, VideoDetector) else "propagator"
-    notes = Notes(kind, propagator.options, check_class_names(class_names, graph.channels)).to_text()
+    notes = take_notes(source, class_names, graph.channels).to_text()
     names = {"inputs": graph.graph.inputs, "outputs": graph.graph.outputs}
     program, buffer = trace(graph, dynamic_batch=dynamic_batch), io.BytesIO()
     program.graph.eliminate_dead_code()  # torch 2.14 cannot load a split into no parts, which nobody reads

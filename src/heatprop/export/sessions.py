@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -43,7 +43,6 @@ class OnnxMemory(TrackletMemory):
 
     Args:
         path: A file that `heatprop.export.export_onnx` wrote.
-        kind: What it must be.
         threads: CPU threads; ONNX Runtime's choice if none is given.
         providers: Where it runs, such as ``["CUDAExecutionProvider"]``; the processor if none is given.
 
@@ -51,13 +50,10 @@ class OnnxMemory(TrackletMemory):
         notes: What the file says about itself: options, class names, version.
     """
 
+    kind: ClassVar[str]  # what the file must hold
+
     def __init__(
-        self,
-        path: str | PathLike[str],
-        kind: str,
-        *,
-        threads: int | None = None,
-        providers: Sequence[Any] | None = None,
+        self, path: str | PathLike[str], *, threads: int | None = None, providers: Sequence[Any] | None = None
     ) -> None:
         super().__init__()
         need("onnxruntime")
@@ -72,9 +68,9 @@ class OnnxMemory(TrackletMemory):
         chosen = ["CPUExecutionProvider"] if providers is None else list(providers)
         self._session = onnxruntime.InferenceSession(str(self.path), settings, providers=chosen)
         self.notes = Notes.from_text(self._session.get_modelmeta().custom_metadata_map)
-        if self.notes.kind != kind:
+        if self.notes.kind != self.kind:
             other = {"propagator": "OnnxPropagator", "detector": "OnnxVideoDetector"}[self.notes.kind]
-            raise ValueError(f"{self.path} holds a {self.notes.kind}, not a {kind}; open it with {other}")
+            raise ValueError(f"{self.path} holds a {self.notes.kind}, not a {self.kind}; open it with {other}")
         self._ports = {port.name: port for port in self._session.get_inputs()}
         self._outputs = [port.name for port in self._session.get_outputs()]
         self.top_k, self.remember = self.notes.options.top_k, self.notes.options.remember
@@ -149,10 +145,7 @@ class OnnxPropagator(OnnxMemory):
         ValueError: If the file holds something else, or another version's memory.
     """
 
-    def __init__(
-        self, path: str | PathLike[str], *, threads: int | None = None, providers: Sequence[Any] | None = None
-    ) -> None:
-        super().__init__(path, "propagator", threads=threads, providers=providers)
+    kind = "propagator"
 
     def forward(
         self,
@@ -206,10 +199,7 @@ class OnnxVideoDetector(OnnxMemory):
         ValueError: If the file holds something else, or another version's memory.
     """
 
-    def __init__(
-        self, path: str | PathLike[str], *, threads: int | None = None, providers: Sequence[Any] | None = None
-    ) -> None:
-        super().__init__(path, "detector", threads=threads, providers=providers)
+    kind = "detector"
 
     def forward(self, frames: Any, *, reset: Any = None, shift: Any = None) -> Detections:
         """Detect in the next frame, or the next T frames, of B streams.

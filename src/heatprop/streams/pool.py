@@ -152,7 +152,7 @@ class StreamPool:
         pushed = self._mask(set(places.values()), device)
         reset = self._mask(self._fresh & set(places.values()), device)
         state = self._first_state(blank) if self._state is None else self._state
-        batch = _concatenate(order)
+        batch = HeadMaps.stack(order).map(lambda field: field[0])  # the streams of one batch, instead of frames
         following, output = self._step(state, *batch[:3], extras=batch.extras, reset=reset)
         self._batch = blank
         self._state = Tracklets(*(_choose(pushed, new, old) for new, old in zip(following, state, strict=True)))
@@ -206,18 +206,6 @@ def _named(maps: HeadMaps) -> dict[str, Tensor]:
 
 def _say(kinds: Mapping[str, tuple[Any, ...]]) -> str:
     return ", ".join(f"{name} {shape} {dtype} on {device}" for name, (shape, dtype, device) in kinds.items())
-
-
-def _concatenate(order: list[HeadMaps]) -> HeadMaps:
-    """Put batches of one together to one batch."""
-    first = order[0]
-    extras = {name: torch.cat([(one.extras or {})[name] for one in order]) for name in first.extras or {}}
-    heatmap = torch.cat([one.heatmap for one in order])
-    offset, size = (
-        None if getattr(first, name) is None else torch.cat([getattr(one, name) for one in order])
-        for name in ("offset", "size")
-    )
-    return HeadMaps(heatmap, offset, size, extras or None)
 
 
 def _choose(pushed: Tensor, new: Tensor, old: Tensor) -> Tensor:
